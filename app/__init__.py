@@ -1,0 +1,64 @@
+"""A background task queue on PostgreSQL that a Python application embeds: the public names."""
+
+from app.container import TaskQueueContainer
+from app.domain.errors import DatabaseUnavailable, InvalidInput, QueueError, SchemaMismatch
+from app.domain.jobs.answers import CancelTask, FailForGood, RetryLater, Snooze
+from app.domain.jobs.catalog import DuplicateJob, JobCatalog
+from app.domain.jobs.context import TaskContext
+from app.domain.jobs.job import Job
+from app.domain.retries import Constant, Exponential, Linear, RetryPolicy
+from app.domain.tasks.errors import IllegalTransition, TaskNotFound
+from app.domain.tasks.events import (
+    TaskCancelled,
+    TaskCompleted,
+    TaskCreated,
+    TaskEvent,
+    TaskFailed,
+    TaskLeaseLost,
+    TaskProgressed,
+    TaskRecovered,
+    TaskRetried,
+    TaskStarted,
+)
+from app.domain.tasks.failures import AttemptError
+from app.domain.tasks.new import NewTask
+from app.domain.tasks.statistics import TaskStats
+from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.task import WorkerTask
+
+__all__ = [
+    "AttemptError",
+    "CancelTask",
+    "Constant",
+    "DatabaseUnavailable",
+    "DuplicateJob",
+    "Exponential",
+    "FailForGood",
+    "IllegalTransition",
+    "InvalidInput",
+    "Job",
+    "JobCatalog",
+    "Linear",
+    "NewTask",
+    "QueueError",
+    "RetryLater",
+    "RetryPolicy",
+    "SchemaMismatch",
+    "Snooze",
+    "TaskCancelled",
+    "TaskCompleted",
+    "TaskContext",
+    "TaskCreated",
+    "TaskEvent",
+    "TaskFailed",
+    "TaskLeaseLost",
+    "TaskNotFound",
+    "TaskProgressed",
+    "TaskQueueContainer",
+    "TaskRecovered",
+    "TaskRetried",
+    "TaskStarted",
+    "TaskStats",
+    "TaskStatus",
+    "WorkerTask",
+]
