@@ -1,0 +1,78 @@
+"""TaskContext: what a handler is given beside its payload."""
+
+import logging
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from app.domain.errors import InvalidInput
+from app.domain.tasks.failures import MAX_MESSAGE, storable
+from app.domain.tasks.task import WorkerTask
+
+WHOLE = 100
+"""The percentage at which an attempt is done."""
+
+
+class TaskLog(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose every line names the task: in its text, and as fields under ``extra``."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return f"[{kwargs['extra']['task_type']} {kwargs['extra']['task_id']}] {msg}", kwargs
+
+
+class TaskContext:
+    """The running attempt, seen from inside its handler; every method may be called from any thread."""
+
+    __slots__ = ("_log", "_report", "_shutting_down", "task", "worker_id")
+
+    def __init__(
+        self,
+        task: WorkerTask,
+        worker_id: str,
+        *,
+        shutting_down: Callable[[], bool] = lambda: False,
+        report: Callable[[float, str | None], None] = lambda percent, message: None,
+    ) -> None:
+        self.task = task
+        self.worker_id = worker_id
+        self._shutting_down = shutting_down
+        self._report = report
+        self._log: TaskLog | None = None
+
+    @property
+    def log(self) -> TaskLog:
+        if self._log is None:
+            self._log = TaskLog(
+                logging.getLogger("app.jobs"),
+                {
+                    "task_id": str(self.task.id),
+                    "task_type": self.task.type,
+                    "attempt": self.task.attempts,
+                    "worker_id": self.worker_id,
+                    "correlation_id": self.task.correlation_id,
+                },
+            )
+        return self._log
+
+    def is_shutting_down(self) -> bool:
+        """True once this attempt should come to an end: its worker is stopping, or has lost or given up on it."""
+        return self._shutting_down()
+
+    def progress(self, percent: float, message: str | None = None) -> None:
+        """Report how far the attempt has come: 0 to 100, with a line of text. Returns at once; stored soon after.
+
+        A report made after the lease was lost is refused silently. Raises InvalidInput.
+        """
+        self._report(_checked_percent(percent), None if message is None else _checked_line(message))
+
+
+def _checked_percent(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= WHOLE:
+        raise InvalidInput("percent", value, "must be a number from 0 to 100")
+    return float(value)
+
+
+def _checked_line(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput("message", value, "must be text")
+    return storable(value, MAX_MESSAGE)

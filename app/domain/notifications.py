@@ -1,0 +1,22 @@
+"""Notifications: hints from other processes that there is something to look at; polling remains the truth."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Notifications(Protocol):
+    """One listener of one worker; supervised, so that a lost connection is restored."""
+
+    def start(self, on_wake: Callable[[str], None]) -> None:
+        """Begin to listen. *on_wake* is called from another thread with the queue's name, or with "" for "look at all"
+        after a time of deafness."""
+        ...
+
+    def stop(self) -> None:
+        """End, within a second."""
+        ...
+
+    @property
+    def hears(self) -> bool | None:
+        """Whether notifications were seen to arrive on the present connection; None while that is not known."""
+        ...

@@ -1,0 +1,1 @@
+"""Tasks: the entity, its lifecycle, its events and the ports it is kept behind."""

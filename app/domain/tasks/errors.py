@@ -1,0 +1,25 @@
+"""Errors about tasks that a caller may want to tell apart."""
+
+from app.domain.errors import QueueError
+from app.domain.identifiers import TaskId
+from app.domain.tasks.status import TaskStatus, Transition
+
+
+class TaskNotFound(QueueError, LookupError):
+    """No task has this id: it never existed, its transaction was rolled back, or it was cleaned up."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        self.task_id = task_id
+        super().__init__(f"There is no task {task_id}: it was never committed, or it has been cleaned up")
+
+
+class IllegalTransition(QueueError):
+    """The verb is not allowed in the state the task is in; nothing was changed."""
+
+    def __init__(self, task_id: TaskId, transition: Transition, status: TaskStatus) -> None:
+        self.task_id = task_id
+        self.verb = transition.verb
+        self.status = status
+        self.allowed = transition.sources
+        allowed = " or ".join(transition.sources)
+        super().__init__(f"Cannot {transition.verb} task {task_id}: it is {status}, and must be {allowed}")

@@ -1,0 +1,60 @@
+"""NewTask: what a caller asks for, checked on construction, before anything is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.errors import InvalidInput
+from app.domain.json import JsonText
+from app.domain.moments import checked_moment, checked_seconds
+from app.domain.names import checked_name, checked_names
+from app.domain.numbers import checked_whole_number
+
+MAX_TAGS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """One task to enqueue. Raises InvalidInput, naming field, value and rule.
+
+    ``payload`` is any JSON value, usually a dict. Higher ``priority`` is more urgent (32 bits). ``scheduled_at``
+    needs a time zone; ``delay`` (seconds or timedelta) is counted by the database's clock; one of the two at most.
+    ``timeout`` is seconds (or a timedelta) per attempt. What is None here comes from the job, then the settings.
+    """
+
+    type: str
+    payload: Any = field(default_factory=dict)
+    queue: str = "default"
+    priority: int = 0
+    max_attempts: int | None = None
+    timeout: float | timedelta | None = None
+    scheduled_at: datetime | None = None
+    delay: float | timedelta | None = None
+    correlation_id: str | None = None
+    tags: Sequence[str] = ()
+
+    encoded: JsonText = field(init=False, repr=False, compare=False)
+    """The payload as it is stored: taken at construction, so that a later change of the dict changes nothing."""
+
+    def __post_init__(self) -> None:
+        checked_name("type", self.type)
+        checked_name("queue", self.queue)
+        checked_whole_number("priority", self.priority)
+        if self.max_attempts is not None:
+            checked_whole_number("max_attempts", self.max_attempts, low=1)
+        if self.scheduled_at is not None:
+            checked_moment("scheduled_at", self.scheduled_at)
+            if self.delay is not None:
+                raise InvalidInput("delay", self.delay, "must not be given together with scheduled_at")
+        if self.correlation_id is not None:
+            checked_name("correlation_id", self.correlation_id, wildcard=True)
+        if self.timeout is not None:
+            object.__setattr__(self, "timeout", checked_seconds("timeout", self.timeout, positive=True))
+        if self.delay is not None:
+            object.__setattr__(self, "delay", checked_seconds("delay", self.delay))
+        tags = checked_names("tags", self.tags, wildcard=True)
+        if len(tags) > MAX_TAGS:
+            raise InvalidInput("tags", self.tags, f"must be at most {MAX_TAGS}, not {len(tags)}")
+        object.__setattr__(self, "tags", tags)
+        object.__setattr__(self, "encoded", JsonText.of(self.payload, field="payload"))

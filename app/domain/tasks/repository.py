@@ -1,0 +1,108 @@
+"""Where tasks are kept, said in sets: one call is one statement, a single task is a list of one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.identifiers import TaskId
+from app.domain.tasks.new import NewTask
+from app.domain.tasks.outcomes import Settlement
+from app.domain.tasks.task import WorkerTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """Which due tasks a worker would take: of these types, from these queues (empty: from all), at most *limit*."""
+
+    worker_id: str
+    types: tuple[str, ...]
+    queues: tuple[str, ...] = ()
+    limit: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Which settlements were accepted, and when by the database's clock; the others had lost their lease.
+
+    ``at`` means nothing when ``ids`` is empty.
+    """
+
+    ids: frozenset[TaskId]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running attempt has come, in percent; addressed to its lease like a settlement."""
+
+    task_id: TaskId
+    lease_seq: int
+    percent: float
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A new task with what was decided for it: its id and its budget."""
+
+    id: TaskId
+    new: NewTask
+    max_attempts: int
+
+
+class TaskRepository(Protocol):
+    """Kept in PostgreSQL or in memory; ``tests/contract`` holds every implementation to the same behaviour."""
+
+    def add(self, additions: Sequence[Addition]) -> list[WorkerTask]:
+        """Store new tasks as pending, all or none; returned in the order given."""
+        ...
+
+    def claim(self, request: ClaimRequest) -> list[WorkerTask]:
+        """Take due tasks, highest priority first, then oldest first; none that another claim takes.
+
+        Nothing is claimed for a worker that is not registered, or is no longer.
+        """
+        ...
+
+    def next_due_in(self, request: ClaimRequest) -> float | None:
+        """Seconds until a claim like this one would find something: 0 if now, None if nothing is waiting."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        """Store how attempts ended, each only if its lease still holds."""
+        ...
+
+    def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
+        """Which of these an earlier call has stored already, asked after its answer was lost.
+
+        True only while the asking worker is still registered: a recovery, too, ends the run under a lease.
+        """
+        ...
+
+    def progress(self, reports: Sequence[Progress]) -> frozenset[TaskId]:
+        """Store progress of running attempts, each only if its lease still holds; returns whose did."""
+        ...
+
+    def held_by(self, worker_id: str) -> list[WorkerTask]:
+        """The running tasks of one worker."""
+        ...
+
+    def lock_orphans(self, limit: int) -> list[WorkerTask]:
+        """Running tasks whose worker is not registered any more, locked until the transaction ends.
+
+        Those that somebody else has locked are skipped.
+        """
+        ...
+
+    def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
+        """Those of these tasks that exist, locked until the transaction ends."""
+        ...
+
+    def save(self, tasks: Sequence[WorkerTask]) -> None:
+        """Store what an operator's verb changed on locked tasks: status, schedule, budget, end."""
+        ...
+
+    def remove_finished(self, older_than_seconds: float) -> int:
+        """Remove final tasks that finished longer ago than this; returns how many."""
+        ...

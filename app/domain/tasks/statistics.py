@@ -1,0 +1,60 @@
+"""What people ask about tasks: reads only, kept apart from the port that writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.domain.identifiers import TaskId
+from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.task import WorkerTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStats:
+    """How many tasks are in each status, and in all."""
+
+    blocked: int = 0
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.blocked + self.pending + self.running + self.completed + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Which tasks to list. ``type`` may hold ``*`` wildcards; what is None does not restrict."""
+
+    status: TaskStatus | None = None
+    type: str | None = None
+    queue: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingType:
+    """A type with due tasks: how many wait and for how many seconds the oldest has been due."""
+
+    type: str
+    count: int
+    oldest_seconds: float
+
+
+class TaskStatistics(Protocol):
+    """Reads for people and screens; never part of a write's decision."""
+
+    def counts(self) -> TaskStats: ...
+
+    def find(self, task_id: TaskId) -> WorkerTask | None: ...
+
+    def newest(self, wanted: TaskFilter) -> Sequence[WorkerTask]:
+        """Matching tasks, newest first."""
+        ...
+
+    def waiting_types(self) -> Sequence[WaitingType]:
+        """Every type that has due tasks."""
+        ...

@@ -1,0 +1,135 @@
+"""WorkerTask: one request to run a job, with the rules by which it changes."""
+
+import copy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from app.domain.identifiers import TaskId
+from app.domain.tasks.errors import IllegalTransition
+from app.domain.tasks.failures import AttemptError, Failure
+from app.domain.tasks.outcomes import TRANSITION_OF, Completed, Failed, GivenUp, Outcome, Released, RetryIn, Snoozed
+from app.domain.tasks.status import TaskStatus, Transition
+
+MAX_ERRORS = 100
+"""How many failed attempts a task remembers; the oldest are forgotten first."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class WorkerTask:
+    """One request to run a job. Only its own verbs change it; all moments are the database's.
+
+    ``attempts`` is raised by a claim and given back by a release or a snooze; ``lease_seq`` is raised by every claim
+    and never falls, so it tells one lease from another. ``started_at`` is the start of the latest attempt,
+    ``worker_id`` whoever runs or last finished it. ``timeout`` is in seconds. ``progress`` is a percentage.
+    ``error`` is the last failure in one line, or the reason of a cancellation; ``errors`` holds the latest hundred
+    failed attempts, oldest first.
+    """
+
+    id: TaskId
+    type: str
+    payload: Any
+    queue: str = "default"
+    priority: int = 0
+    status: TaskStatus = TaskStatus.PENDING
+    attempts: int = 0
+    max_attempts: int = 3
+    timeout: float | None = None
+    scheduled_at: datetime
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: Any = None
+    error: str | None = None
+    errors: list[AttemptError] = field(default_factory=list)
+    worker_id: str | None = None
+    lease_seq: int = 0
+    correlation_id: str | None = None
+    tags: tuple[str, ...] = ()
+    progress: float | None = None
+    progress_message: str | None = None
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the budget of ``max_attempts`` is spent once the running attempt fails."""
+        return self.attempts >= self.max_attempts
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start of the latest attempt to the end, once there is one."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    def claim(self, worker_id: str, *, now: datetime) -> None:
+        self._become(Transition.CLAIM)
+        self.attempts += 1
+        self.lease_seq += 1
+        self.worker_id = worker_id
+        self.started_at = now
+
+    def settle(self, outcome: Outcome, *, now: datetime) -> None:
+        """Apply the *outcome* of the running attempt."""
+        self._become(TRANSITION_OF[type(outcome)])
+        match outcome:
+            case Completed(result):
+                self.result = result.decoded()
+                self.error = None
+                self.finished_at = now
+            case Failed(failure):
+                self._remember(failure, now)
+                self.finished_at = now
+            case RetryIn(failure, delay):
+                self._remember(failure, now)
+                self._put_back(now, delay)
+            case GivenUp(reason):
+                self.error = reason
+                self.finished_at = now
+            case Snoozed(delay):
+                self.attempts -= 1
+                self._put_back(now, delay)
+            case Released():
+                self.attempts -= 1
+                self.worker_id = None
+
+    def report(self, percent: float, message: str | None) -> None:
+        """Note how far the running attempt has come."""
+        self.progress = percent
+        self.progress_message = message
+
+    def cancel(self, *, now: datetime) -> None:
+        """Take the task off its queue. Of a cancelled task: nothing changes."""
+        if self.status is TaskStatus.CANCELLED:
+            return
+        self._become(Transition.CANCEL)
+        self.finished_at = now
+
+    def retry(self, *, reset_attempts: bool, now: datetime) -> None:
+        """Make the task due now; its errors are kept. Without *reset_attempts* it is granted one more attempt."""
+        self._become(Transition.RETRY)
+        if reset_attempts:
+            self.attempts = 0
+        else:
+            self.max_attempts = max(self.max_attempts, self.attempts + 1)
+        self.finished_at = None
+        self._put_back(now, 0)
+
+    def snapshot(self) -> Self:
+        """A copy that later changes of this task do not reach, for events."""
+        copied = copy.copy(self)
+        copied.errors = list(self.errors)
+        return copied
+
+    def _remember(self, failure: Failure, now: datetime) -> None:
+        self.error = str(failure)
+        self.errors.append(failure.recorded(attempt=self.attempts, at=now))
+        del self.errors[:-MAX_ERRORS]
+
+    def _put_back(self, now: datetime, delay: float) -> None:
+        self.scheduled_at = now + timedelta(seconds=delay)
+        self.worker_id = None
+
+    def _become(self, transition: Transition) -> None:
+        if self.status not in transition.sources:
+            raise IllegalTransition(self.id, transition, self.status)
+        self.status = transition.target

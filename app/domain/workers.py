@@ -1,0 +1,57 @@
+"""Workers: which processes are alive, each one row and one lease."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerNode:
+    """One life of one worker process.
+
+    ``id`` is new for every life; ``name`` is for people and may be shared. ``lease`` is the seconds of silence after
+    which others may take its tasks. ``types`` are those it has handlers for and may claim.
+    """
+
+    id: str
+    name: str
+    lease: float
+    concurrency: int
+    types: tuple[str, ...]
+    queues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveWorker:
+    """A registered worker as others see it; ``is_late`` once its lease ran out and nobody has buried it yet."""
+
+    node: WorkerNode
+    started_at: datetime
+    last_seen_at: datetime
+    is_late: bool
+    hears_notifications: bool | None
+
+
+class WorkerRegistry(Protocol):
+    """Kept in PostgreSQL or in memory, under one contract suite."""
+
+    def register(self, node: WorkerNode) -> None:
+        """Announce a new life; its lease starts now."""
+        ...
+
+    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> bool:
+        """Renew the lease. False: this life was buried, and its tasks are others' now."""
+        ...
+
+    def remove(self, worker_id: str) -> None:
+        """Leave in peace; nothing happens when already gone."""
+        ...
+
+    def bury_silent(self) -> list[str]:
+        """Remove every worker whose lease has run out; returns their ids."""
+        ...
+
+    def all(self) -> Sequence[LiveWorker]:
+        """Every registered worker, longest alive first."""
+        ...
