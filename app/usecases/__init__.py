@@ -1,0 +1,1 @@
+"""What the queue can do, one verb each, over the ports of the domain."""

@@ -1,0 +1,1 @@
+"""The verbs of the task: what applications call, and what workers call."""

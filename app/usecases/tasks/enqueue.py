@@ -1,0 +1,93 @@
+"""Enqueue: put tasks on their queues."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.errors import InvalidInput
+from app.domain.identifiers import TaskId
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.tasks.events import TaskCreated
+from app.domain.tasks.new import NewTask
+from app.domain.tasks.repository import Addition
+from app.domain.tasks.task import WorkerTask
+from app.usecases.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueTasks:
+    """Put many tasks on their queues, all or none.
+
+    ``max_attempts`` is the settings' default; ``max_payload`` the most bytes a payload may have as JSON.
+    """
+
+    jobs: JobCatalog
+    new_id: Callable[[], TaskId]
+    max_attempts: int
+    max_payload: int
+
+    def __call__(self, tx: Transaction, new: Iterable[NewTask]) -> list[WorkerTask]:
+        """Enqueue *new* and return the tasks in the order given.
+
+        Raises InvalidInput, with nothing stored, for a payload that is too large or an element that is no NewTask.
+        """
+        additions = [self._addition(index, one) for index, one in enumerate(new)]
+        if not additions:
+            return []
+        tasks = tx.tasks.add(additions)
+        tx.wake({task.queue for task in tasks})
+        if tx.wants(TaskCreated):
+            for task in tasks:
+                tx.record(TaskCreated(task=task.snapshot()))
+        return tasks
+
+    def _addition(self, index: int, new: NewTask) -> Addition:
+        if not isinstance(new, NewTask):
+            raise InvalidInput(f"new[{index}]", new, "must be a NewTask")
+        if new.encoded.size > self.max_payload:
+            rule = f"must be at most {self.max_payload} bytes as JSON, not {new.encoded.size}"
+            raise InvalidInput("payload", new.payload, rule)
+        max_attempts = new.max_attempts
+        if max_attempts is None:
+            job = self.jobs.get(new.type)
+            max_attempts = (job.max_attempts if job else None) or self.max_attempts
+        return Addition(id=self.new_id(), new=new, max_attempts=max_attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueTask:
+    """Put one task on its queue."""
+
+    enqueue_tasks: EnqueueTasks
+
+    def __call__(
+        self,
+        tx: Transaction,
+        *,
+        type: str,
+        payload: Any = None,
+        queue: str = "default",
+        priority: int = 0,
+        max_attempts: int | None = None,
+        timeout: float | timedelta | None = None,
+        scheduled_at: datetime | None = None,
+        delay: float | timedelta | None = None,
+        correlation_id: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> WorkerTask:
+        """Parameters as in NewTask; a payload of None is ``{}``. A type that is unknown here may be enqueued: another
+        application may know it. Raises InvalidInput, with nothing stored."""
+        new = NewTask(
+            type=type,
+            payload={} if payload is None else payload,
+            queue=queue,
+            priority=priority,
+            max_attempts=max_attempts,
+            timeout=timeout,
+            scheduled_at=scheduled_at,
+            delay=delay,
+            correlation_id=correlation_id,
+            tags=tags,
+        )
+        return self.enqueue_tasks(tx, [new])[0]

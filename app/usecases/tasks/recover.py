@@ -1,0 +1,50 @@
+"""Recover: take tasks back from workers that died, so that others run them."""
+
+from dataclasses import dataclass
+
+from app.domain.tasks.events import TaskRecovered
+from app.domain.tasks.failures import Failure
+from app.domain.tasks.outcomes import Failed, RetryIn, Settlement
+from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.settle import record_outcome
+from app.usecases.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverTasks:
+    """Bury workers whose lease ran out and take their tasks back.
+
+    A lost worker is a failed attempt: without that, a task that kills its worker would be handed out for ever. With
+    attempts left it is due again at once, whatever the job's back-off: the job itself has done nothing wrong yet.
+    """
+
+    batch: int = 500
+
+    def __call__(self, tx: Transaction) -> int:
+        """Recover up to ``batch`` tasks; returns how many, to be called again while it is that many."""
+        tx.workers.bury_silent()
+        orphans = tx.tasks.lock_orphans(self.batch)
+        if not orphans:
+            return 0
+        # Asked again now that the rows are locked: a worker that registered and claimed while they were being found
+        # was not yet visible to the search.
+        registered = {worker.node.id for worker in tx.workers.all()}
+        orphans = [task for task in orphans if task.worker_id not in registered]
+        outcomes = {task.id: _outcome(task) for task in orphans}
+        settled = tx.tasks.settle([Settlement(task.id, task.lease_seq, outcomes[task.id]) for task in orphans])
+        tx.wake({task.queue for task in orphans})
+        for task in orphans:
+            if tx.wants(TaskRecovered):
+                after = task.snapshot()
+                after.settle(outcomes[task.id], now=settled.at)
+                tx.record(TaskRecovered(task=after, worker_id=task.worker_id or ""))
+            record_outcome(tx, task, outcomes[task.id], settled.at)
+        return len(settled.ids)
+
+
+def _outcome(task: WorkerTask) -> Failed | RetryIn:
+    failure = Failure(
+        "WorkerLost",
+        f"worker {task.worker_id} fell silent while running attempt {task.attempts}: killed, frozen or cut off",
+    )
+    return Failed(failure) if task.is_last_attempt else RetryIn(failure, 0)

@@ -1,0 +1,20 @@
+"""Release: give tasks back untouched, for a worker that must end at once."""
+
+from dataclasses import dataclass
+
+from app.domain.tasks.outcomes import Released, Settlement
+from app.usecases.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHeld:
+    """Put back everything that runs under a worker, no attempt spent, and sign the worker off."""
+
+    def __call__(self, tx: Transaction, worker_id: str) -> int:
+        """Returns how many tasks were given back."""
+        held = tx.tasks.held_by(worker_id)
+        if held:
+            tx.tasks.settle([Settlement(task.id, task.lease_seq, Released()) for task in held])
+            tx.wake({task.queue for task in held})
+        tx.workers.remove(worker_id)
+        return len(held)

@@ -1,0 +1,118 @@
+"""Settle: store how attempts ended, each under the lease it ran under."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.identifiers import TaskId
+from app.domain.tasks.events import (
+    TaskCancelled,
+    TaskCompleted,
+    TaskEvent,
+    TaskFailed,
+    TaskLeaseLost,
+    TaskProgressed,
+    TaskRetried,
+)
+from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Released, RetryIn, Settlement
+from app.domain.tasks.repository import Progress
+from app.domain.tasks.task import WorkerTask
+from app.usecases.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """A task as it was claimed, and how its attempt ended."""
+
+    task: WorkerTask
+    outcome: Outcome
+
+    @property
+    def settlement(self) -> Settlement:
+        return Settlement(self.task.id, self.task.lease_seq, self.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class SettleTasks:
+    """Store the outcomes of a batch of attempts in one statement."""
+
+    def __call__(self, tx: Transaction, ended: Sequence[EndedAttempt], *, again: bool = False) -> frozenset[TaskId]:
+        """Settle and return the ids that were refused, because their lease was lost.
+
+        *again* says that an earlier call with these attempts broke off with its fate unknown: what it did store is
+        recognised and not taken for a lost lease.
+        """
+        settled = tx.tasks.settle([one.settlement for one in ended])
+        moments = dict.fromkeys(settled.ids, settled.at)
+        refused = [one for one in ended if one.task.id not in moments]
+        if again and refused:
+            earlier = tx.tasks.settled_before([one.settlement for one in refused])
+            moments |= dict.fromkeys(earlier.ids, earlier.at)
+            refused = [one for one in refused if one.task.id not in moments]
+        tx.wake({one.task.queue for one in ended if isinstance(one.outcome, Released) and one.task.id in moments})
+        for one in ended:
+            if one.task.id in moments:
+                record_outcome(tx, one.task, one.outcome, moments[one.task.id])
+        if refused and tx.wants(TaskLeaseLost):
+            for one in refused:
+                tx.record(TaskLeaseLost(task=one.task.snapshot()))
+        return frozenset(one.task.id for one in refused)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedProgress:
+    """A running task and how far it says it has come."""
+
+    task: WorkerTask
+    percent: float
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportProgress:
+    """Store the progress of running attempts in one statement."""
+
+    def __call__(self, tx: Transaction, reports: Sequence[ReportedProgress]) -> None:
+        """Reports under a lost lease are dropped; the settlement will notice."""
+        accepted = tx.tasks.progress(
+            [
+                Progress(task_id=one.task.id, lease_seq=one.task.lease_seq, percent=one.percent, message=one.message)
+                for one in reports
+            ]
+        )
+        if tx.wants(TaskProgressed):
+            for one in reports:
+                if one.task.id in accepted:
+                    task = one.task.snapshot()
+                    task.report(one.percent, one.message)
+                    tx.record(TaskProgressed(task=task, percent=one.percent, message=one.message))
+
+
+_HEARD_IN: dict[type[Outcome], tuple[type[TaskEvent], ...]] = {
+    Completed: (TaskCompleted,),
+    Failed: (TaskFailed,),
+    RetryIn: (TaskFailed, TaskRetried),
+    GivenUp: (TaskCancelled,),
+}
+
+
+def record_outcome(tx: Transaction, task: WorkerTask, outcome: Outcome, at: datetime) -> None:
+    """Record what listeners want to hear of *task*, whose running attempt ended in *outcome* at *at*."""
+    kinds = _HEARD_IN.get(type(outcome))
+    if kinds is None or not tx.wants(*kinds):
+        return
+    started_at = task.started_at or at
+    # A copy, because this transaction may yet fail and be tried again with the same task.
+    task = task.snapshot()
+    task.settle(outcome, now=at)
+    match outcome:
+        case Completed():
+            duration = (at - started_at).total_seconds()
+            tx.record(TaskCompleted(task=task, result=task.result, duration=duration))
+        case Failed(failure):
+            tx.record(TaskFailed(task=task, error=str(failure), will_retry=False))
+        case RetryIn(failure):
+            tx.record(TaskFailed(task=task, error=str(failure), will_retry=True))
+            tx.record(TaskRetried(task=task, manual=False))
+        case GivenUp(reason):
+            tx.record(TaskCancelled(task=task, reason=reason))

@@ -1,0 +1,80 @@
+"""The transaction as the use cases see it, and who opens, joins and commits one."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from app.domain.tasks.events import TaskEvent
+from app.domain.tasks.repository import TaskRepository
+from app.domain.tasks.statistics import TaskStatistics
+from app.domain.workers import WorkerRegistry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Transaction(Protocol):
+    """Everything a use case may reach. What it does here is there wholly or not at all; it never commits."""
+
+    @property
+    def tasks(self) -> TaskRepository: ...
+
+    @property
+    def workers(self) -> WorkerRegistry: ...
+
+    @property
+    def statistics(self) -> TaskStatistics: ...
+
+    def now(self) -> datetime:
+        """The moment of this transaction, by the database's clock; asked for once."""
+        ...
+
+    def wants(self, *kinds: type[TaskEvent]) -> bool:
+        """Whether anybody listens to any of these; an event nobody wants need not be built."""
+        ...
+
+    def record(self, event: TaskEvent) -> None:
+        """Publish *event* after the commit, and never when there is none."""
+        ...
+
+    def wake(self, queues: Iterable[str]) -> None:
+        """Hint to the workers of these queues, on commit, that there is something to look at."""
+        ...
+
+
+class Publisher(Protocol):
+    """Tells this process what happened; called by a unit of work once its commit is through."""
+
+    def wants(self, *kinds: type[TaskEvent]) -> bool:
+        """Whether anybody listens to any of these."""
+        ...
+
+    def publish(self, events: Sequence[TaskEvent]) -> None:
+        """Hand *events* to their receivers, in order; what a receiver raises is logged and goes no further."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """The only one who commits."""
+
+    def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call *use_case* in a transaction of its own."""
+        ...
+
+    def arun(
+        self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[R]:
+        """The same, awaited."""
+        ...
+
+    def join(
+        self, session: Any, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call *use_case* in the transaction of the caller's Session or Connection, which the caller ends."""
+        ...
+
+    def ajoin(
+        self, session: Any, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[R]:
+        """The same for an AsyncSession or AsyncConnection."""
+        ...

@@ -1,0 +1,40 @@
+"""The verbs of a worker's life: register, beat, leave, and who is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.workers import LiveWorker, WorkerNode
+from app.usecases.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterWorker:
+    """Announce a new life of a worker; its lease starts now."""
+
+    def __call__(self, tx: Transaction, node: WorkerNode) -> None:
+        tx.workers.register(node)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Renew a worker's lease."""
+
+    def __call__(self, tx: Transaction, worker_id: str, *, hears_notifications: bool | None = None) -> bool:
+        """False: the worker was taken for dead, and its tasks are others' now."""
+        return tx.workers.beat(worker_id, hears_notifications=hears_notifications)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveWorker:
+    """Leave: whatever still runs under this worker becomes an orphan at once."""
+
+    def __call__(self, tx: Transaction, worker_id: str) -> None:
+        tx.workers.remove(worker_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ListWorkers:
+    """Who is registered, longest alive first."""
+
+    def __call__(self, tx: Transaction) -> Sequence[LiveWorker]:
+        return tx.workers.all()
