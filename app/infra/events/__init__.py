@@ -1,0 +1,1 @@
+"""Lifecycle events told to this process: blinker signals, after the commit."""

@@ -1,0 +1,115 @@
+"""What one container's queue holds in memory, as of the last commit and as a transaction sees it."""
+
+import threading
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from heapq import merge
+from typing import Generic, TypeVar
+
+from app.domain.identifiers import TaskId
+from app.domain.tasks.status import Transition
+from app.domain.tasks.task import WorkerTask
+from app.domain.workers import LiveWorker
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def claim_order(task: WorkerTask) -> tuple[int, datetime, TaskId]:
+    """The most urgent first, then the oldest."""
+    return -task.priority, task.scheduled_at, task.id
+
+
+def is_claimable(task: WorkerTask) -> bool:
+    return task.status in Transition.CLAIM.sources
+
+
+class MemoryStore:
+    """What is committed. Whoever reads or merges holds ``lock``.
+
+    Nothing in here is changed in place, only replaced: a draft tells by identity whether somebody else was there.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.tasks: dict[TaskId, WorkerTask] = {}
+        self.workers: dict[str, LiveWorker] = {}
+        self.claimable: list[WorkerTask] = []
+        """The tasks that may be claimed once they are due, kept in the order of a claim."""
+        self.listeners: list[Callable[[str], None]] = []
+
+    def merge(self, draft: "Draft") -> set[TaskId]:
+        """Make *draft* the truth; returns the tasks it leaves alone because somebody else changed them meanwhile."""
+        late = set()
+        for task_id, before, after in draft.tasks.changes():
+            if self.tasks.get(task_id) is before:
+                self._replace(task_id, before, after)
+            else:
+                late.add(task_id)
+        for worker_id, _, worker in draft.workers.changes():
+            if worker is None:
+                self.workers.pop(worker_id, None)
+            else:
+                self.workers[worker_id] = worker
+        return late
+
+    def _replace(self, task_id: TaskId, before: WorkerTask | None, after: WorkerTask | None) -> None:
+        if before is not None and is_claimable(before):
+            del self.claimable[bisect_left(self.claimable, claim_order(before), key=claim_order)]
+        if after is None:
+            self.tasks.pop(task_id, None)
+            return
+        self.tasks[task_id] = after
+        if is_claimable(after):
+            insort(self.claimable, after, key=claim_order)
+
+
+class Overlay(Generic[K, V]):
+    """A mapping with changes on top that nobody else sees; None stands for "not there"."""
+
+    def __init__(self, committed: Mapping[K, V], earlier: Iterable["Overlay[K, V]"]) -> None:
+        self._committed = committed
+        self._changed: dict[K, V | None] = {}
+        self._before: dict[K, V | None] = {}
+        for overlay in earlier:
+            self._changed.update({key: overlay._changed[key] for key in overlay._before})
+
+    def get(self, key: K) -> V | None:
+        return self._changed[key] if key in self._changed else self._committed.get(key)
+
+    def put(self, key: K, value: V | None) -> None:
+        self._before.setdefault(key, self.get(key))
+        self._changed[key] = value
+
+    def values(self) -> Iterator[V]:
+        yield from self.changed()
+        yield from (value for key, value in self._committed.items() if key not in self._changed)
+
+    def changed(self) -> Iterator[V]:
+        """The values that are not as committed."""
+        return (value for value in self._changed.values() if value is not None)
+
+    def hides(self, key: K) -> bool:
+        """Whether what is committed under *key* is no longer how it looks from here."""
+        return key in self._changed
+
+    def changes(self) -> Iterator[tuple[K, V | None, V | None]]:
+        """Key, value before and value now, for everything that was put here itself."""
+        return ((key, before, self._changed[key]) for key, before in self._before.items())
+
+
+class Draft:
+    """The store as one transaction sees it; *earlier* are the drafts of the same session that it builds upon."""
+
+    def __init__(self, store: MemoryStore, earlier: Iterable["Draft"] = ()) -> None:
+        earlier = list(earlier)
+        self._store = store
+        self.tasks: Overlay[TaskId, WorkerTask] = Overlay(store.tasks, [draft.tasks for draft in earlier])
+        self.workers: Overlay[str, LiveWorker] = Overlay(store.workers, [draft.workers for draft in earlier])
+
+    def claimable(self) -> Iterator[WorkerTask]:
+        """The tasks that may be claimed once they are due, in the order of a claim."""
+        mine = sorted((task for task in self.tasks.changed() if is_claimable(task)), key=claim_order)
+        theirs = (task for task in self._store.claimable if not self.tasks.hides(task.id))
+        return merge(mine, theirs, key=claim_order) if mine else theirs

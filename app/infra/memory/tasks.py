@@ -1,0 +1,172 @@
+"""MemoryTasks: tasks kept in memory, changed only by the entity's own verbs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import cast
+
+from app.domain.identifiers import TaskId
+from app.domain.json import JsonText
+from app.domain.tasks.outcomes import Completed, Settlement
+from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settled
+from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.task import WorkerTask
+from app.infra.memory.store import Draft
+
+
+class MemoryTasks:
+    """Implements TaskRepository.
+
+    A task is stored with its payload and result as JsonText and decoded for each who asks, so that what comes out is
+    what PostgreSQL would return, and changing it changes nothing in here.
+    """
+
+    def __init__(self, draft: Draft, now: Callable[[], datetime]) -> None:
+        self._draft = draft
+        self._now = now
+
+    def add(self, additions: Sequence[Addition]) -> list[WorkerTask]:
+        return [handed_out(self._put(_stored(addition, self._now()))) for addition in additions]
+
+    def claim(self, request: ClaimRequest) -> list[WorkerTask]:
+        if self._draft.workers.get(request.worker_id) is None:
+            return []
+        now = self._now()
+        due = (task for task in self._wanted(request) if task.scheduled_at <= now)
+        return [self._claimed(task, request.worker_id) for task in islice(due, request.limit)]
+
+    def next_due_in(self, request: ClaimRequest) -> float | None:
+        earliest = min((task.scheduled_at for task in self._wanted(request)), default=None)
+        return None if earliest is None else max(0.0, (earliest - self._now()).total_seconds())
+
+    def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        now = self._now()
+        accepted = set()
+        for one in settlements:
+            task = self._held(one.task_id, one.lease_seq)
+            if task is not None:
+                task.settle(one.outcome, now=now)
+                if isinstance(one.outcome, Completed):
+                    task.result = one.outcome.result
+                accepted.add(self._put(task).id)
+        return Settled(frozenset(accepted), now)
+
+    def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
+        return Settled(
+            frozenset(
+                one.task_id
+                for one in settlements
+                if (task := self._draft.tasks.get(one.task_id)) is not None
+                and task.lease_seq == one.lease_seq
+                and task.status is not TaskStatus.RUNNING
+            ),
+            self._now(),
+        )
+
+    def progress(self, reports: Sequence[Progress]) -> frozenset[TaskId]:
+        accepted = set()
+        for report in reports:
+            task = self._held(report.task_id, report.lease_seq)
+            if task is not None:
+                task.report(report.percent, report.message)
+                accepted.add(self._put(task).id)
+        return frozenset(accepted)
+
+    def held_by(self, worker_id: str) -> list[WorkerTask]:
+        return [handed_out(task) for task in self._running() if task.worker_id == worker_id]
+
+    def lock_orphans(self, limit: int) -> list[WorkerTask]:
+        # Nobody else is in the store until this transaction ends: the lock is held already.
+        orphans = (task for task in self._running() if self._draft.workers.get(task.worker_id or "") is None)
+        return [handed_out(task) for task in islice(orphans, limit)]
+
+    def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
+        found = (self._draft.tasks.get(task_id) for task_id in ids)
+        return [handed_out(task) for task in found if task is not None]
+
+    def save(self, tasks: Sequence[WorkerTask]) -> None:
+        for changed in tasks:
+            stored = self._draft.tasks.get(changed.id)
+            if stored is not None:
+                task = stored.snapshot()
+                task.status = changed.status
+                task.attempts = changed.attempts
+                task.max_attempts = changed.max_attempts
+                task.scheduled_at = changed.scheduled_at
+                task.finished_at = changed.finished_at
+                task.worker_id = changed.worker_id
+                self._put(task)
+
+    def remove_finished(self, older_than_seconds: float) -> int:
+        limit = self._now() - timedelta(seconds=older_than_seconds)
+        old = [
+            task.id
+            for task in self._draft.tasks.values()
+            if task.status.is_final and task.finished_at is not None and task.finished_at < limit
+        ]
+        for task_id in old:
+            self._draft.tasks.put(task_id, None)
+        return len(old)
+
+    def _wanted(self, request: ClaimRequest) -> Iterator[WorkerTask]:
+        types, queues = frozenset(request.types), frozenset(request.queues)
+        return (task for task in self._draft.claimable() if task.type in types and (not queues or task.queue in queues))
+
+    def _claimed(self, stored: WorkerTask, worker_id: str) -> WorkerTask:
+        task = stored.snapshot()
+        task.claim(worker_id, now=self._now())
+        return handed_out(self._put(task))
+
+    def _held(self, task_id: TaskId, lease_seq: int) -> WorkerTask | None:
+        """A copy to change of the task whose run under this lease has not ended."""
+        task = self._draft.tasks.get(task_id)
+        if task is None or task.lease_seq != lease_seq or task.status is not TaskStatus.RUNNING:
+            return None
+        return task.snapshot()
+
+    def _running(self) -> Iterator[WorkerTask]:
+        return (task for task in self._draft.tasks.values() if task.status is TaskStatus.RUNNING)
+
+    def _put(self, task: WorkerTask) -> WorkerTask:
+        self._draft.tasks.put(task.id, task)
+        return task
+
+
+def handed_out(stored: WorkerTask) -> WorkerTask:
+    """*stored* as a caller gets it: a copy of their own, with payload and result decoded."""
+    task = stored.snapshot()
+    task.payload = _decoded(stored.payload)
+    task.result = _decoded(stored.result)
+    return task
+
+
+def _decoded(value: JsonText | None) -> object:
+    return None if value is None else value.decoded()
+
+
+def _stored(addition: Addition, now: datetime) -> WorkerTask:
+    new = addition.new
+    return WorkerTask(
+        id=addition.id,
+        type=new.type,
+        payload=new.encoded,
+        queue=new.queue,
+        priority=new.priority,
+        max_attempts=addition.max_attempts,
+        timeout=_seconds(new.timeout),
+        scheduled_at=_scheduled(addition, now),
+        created_at=now,
+        correlation_id=new.correlation_id,
+        tags=tuple(new.tags),
+    )
+
+
+def _scheduled(addition: Addition, now: datetime) -> datetime:
+    if addition.new.scheduled_at is not None:
+        return addition.new.scheduled_at.astimezone(UTC)
+    return now + timedelta(seconds=_seconds(addition.new.delay) or 0.0)
+
+
+def _seconds(checked: float | timedelta | None) -> float | None:
+    """NewTask has turned it into seconds already; only its parameter takes more."""
+    return cast("float | None", checked)

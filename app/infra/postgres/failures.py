@@ -1,0 +1,40 @@
+"""What went wrong in the database, in this package's own errors."""
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.domain.errors import DatabaseUnavailable, QueueError, SchemaMismatch
+
+_NO_SUCH_THING = ("42P01", "3F000", "42703")
+"""SQLSTATE of undefined table, schema and column (PostgreSQL, appendix A)."""
+
+
+def translated(error: Exception, *, committing: bool = False) -> QueueError | None:
+    """The error of ours that *error* of SQLAlchemy's amounts to; None when it is neither outage nor missing schema."""
+    if isinstance(error, PoolTimeout):
+        return DatabaseUnavailable(f"every connection of the pool is in use: {error}")
+    if not isinstance(error, DBAPIError):
+        return None
+    if isinstance(error, ProgrammingError) and _sqlstate(error) in _NO_SUCH_THING:
+        return SchemaMismatch(
+            "The database lacks the tables of the task queue, or has them in another version"
+            f" ({_first_line(error)}): run `python -m app migrate`."
+        )
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        return DatabaseUnavailable(_first_line(error), outcome_unknown=committing)
+    return None
+
+
+def is_broken_connection(error: Exception) -> bool:
+    """Whether the connection itself is gone, as after a restart of the server, so that a new one may do better."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    # psycopg and asyncpg say sqlstate, psycopg2 says pgcode.
+    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+
+
+def _first_line(error: DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines()
+    return " ".join(line.strip() for line in lines[:2]) if lines else type(error.orig).__name__

@@ -1,0 +1,109 @@
+"""Migrations: bring a database to the schema this version needs, and refuse to work on another one."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect
+
+from app.domain.errors import DatabaseUnavailable, SchemaMismatch
+from app.infra.postgres.failures import translated
+from app.infra.postgres.tables import SCHEMA
+
+VERSION_TABLE = "schema_version"
+
+_PACKAGE = Path(__file__).parents[2]
+
+
+def _scripts() -> Path:
+    """Alembic's folder: inside the installed package, or at the top of a checkout."""
+    installed = _PACKAGE / "alembic"
+    return installed if installed.is_dir() else _PACKAGE.parent / "alembic"
+
+
+class Migrations:
+    """The migrations of one database and schema, by Alembic, with a version table in that schema."""
+
+    def __init__(self, engine: Engine, schema: str = SCHEMA) -> None:
+        self._engine = engine
+        self._schema = schema
+
+    def upgrade(self) -> str:
+        """Bring the schema to the revision this version needs, and return that; does nothing when it is there.
+
+        Two may call it at once: the second waits for the first. Raises DatabaseUnavailable, which here also means that
+        a lock on a table was not to be had within ten seconds (somebody's long transaction): try again then; and
+        SchemaMismatch when the schema belongs to a newer version.
+        """
+        config = Config()
+        config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+        if self.current() is not None:
+            self._refuse_newer(self.current())
+        try:
+            with self._engine.connect() as connection:
+                config.attributes.update(connection=connection, schema=self._schema)
+                command.upgrade(config, "head")
+        except Exception as error:
+            if (ours := translated(error)) is not None:
+                raise ours from error
+            raise
+        return self.head()
+
+    def current(self) -> str | None:
+        """The revision of the database; None when our tables are not there. Raises DatabaseUnavailable."""
+        try:
+            with self._engine.connect() as connection:
+                if not inspect(connection).has_table(VERSION_TABLE, schema=self._schema):
+                    return None
+                options = {"version_table": VERSION_TABLE, "version_table_schema": self._schema}
+                return MigrationContext.configure(connection, opts=options).get_current_revision()
+        except Exception as error:
+            if isinstance(ours := translated(error), DatabaseUnavailable):
+                raise ours from error
+            raise
+
+    def head(self) -> str:
+        """The revision this version works with."""
+        head = self._script_directory().get_current_head()
+        if head is None:
+            raise FileNotFoundError(f"There are no migrations in {_scripts()}: the installation is incomplete")
+        return head
+
+    def verify(self) -> None:
+        """Raise SchemaMismatch, saying what to run, unless the schema is the one this version works with."""
+        current, head = self.current(), self.head()
+        if current == head:
+            return
+        if current is None:
+            raise SchemaMismatch(
+                f"The database has no task queue in schema {self._schema!r}: run `python -m app migrate`."
+            )
+        self._refuse_newer(current)
+        raise SchemaMismatch(
+            f"The schema {self._schema!r} is at revision {current}, older than the {head} this version needs:"
+            " run `python -m app migrate`."
+        )
+
+    def _refuse_newer(self, current: str | None) -> None:
+        known = {script.revision for script in self._script_directory().walk_revisions()}
+        if current is not None and current not in known:
+            raise SchemaMismatch(
+                f"The schema {self._schema!r} is at revision {current}, which this version does not know (it knows up"
+                f" to {self.head()}): update this application to the version that migrated the database."
+            )
+
+    def _script_directory(self) -> ScriptDirectory:
+        return ScriptDirectory(str(_scripts()))
+
+
+def options_for(schema: str) -> dict[str, Any]:
+    """How Alembic is configured for our tables, shared with env.py: it looks at our schema and no other."""
+    return {
+        "version_table": VERSION_TABLE,
+        "version_table_schema": schema,
+        "include_schemas": True,
+        "include_name": lambda name, kind, parents: kind != "schema" or name == schema,
+    }

@@ -1,0 +1,156 @@
+"""PostgresUnitOfWork: the one place that begins and commits, or joins the caller's transaction."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
+
+from app.domain.clock import Clock
+from app.domain.errors import InvalidInput
+from app.domain.tasks.events import TaskEvent
+from app.infra.joined import hold
+from app.infra.postgres.failures import is_broken_connection, translated
+from app.infra.postgres.tables import SCHEMA
+from app.infra.postgres.transaction import PostgresTransaction
+from app.usecases.transaction import Publisher, Transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_Work = Callable[[Transaction], R]
+
+
+class PostgresUnitOfWork:
+    """Implements usecases.transaction.UnitOfWork over a sync engine, an async one, or both.
+
+    The use cases and repositories are synchronous and exist once: with an async engine they run inside
+    ``AsyncConnection.run_sync``, without one in a thread of a small pool. A connection that turns out to be dead
+    before anything was committed (the server was restarted) is replaced and the work done once more. *clock* overrides
+    the database's clock and is for tests.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        async_engine: AsyncEngine | None,
+        publisher: Publisher,
+        schema: str = SCHEMA,
+        clock: Clock | None = None,
+    ) -> None:
+        self._engine = engine
+        self._async_engine = async_engine
+        self._publisher = publisher
+        self._schema = schema
+        self._clock = clock
+        self._threads: ThreadPoolExecutor | None = None
+
+    def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        result, events = self._run(lambda tx: use_case(tx, *args, **kwargs))
+        if events:
+            self._publisher.publish(events)
+        return result
+
+    async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        def work(tx: Transaction) -> R:
+            return use_case(tx, *args, **kwargs)
+
+        if self._async_engine is not None:
+            result, events = await self._arun(self._async_engine, work)
+        else:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(4, thread_name_prefix="app-database")
+            result, events = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        if events:
+            self._publisher.publish(events)
+        return result
+
+    def join(
+        self, session: Any, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        if isinstance(session, scoped_session):
+            session = session()
+        if not isinstance(session, Session | Connection):
+            rule = "must be a SQLAlchemy Session or Connection (for the async kinds: aexecute_in)"
+            raise InvalidInput("session", session, rule)
+        connection = session.connection() if isinstance(session, Session) else session
+        if connection.dialect.name != "postgresql":
+            raise InvalidInput("session", connection.dialect.name, "must be connected to the queue's PostgreSQL")
+        tx = self._transaction(connection)
+        try:
+            result = use_case(tx, *args, **kwargs)
+            tx.finish()
+        except Exception as error:
+            if (ours := translated(error)) is not None:
+                raise ours from error
+            raise
+        if tx.events and isinstance(session, Session):
+            hold(session, lambda: self._publisher.publish(tx.events))
+        return result
+
+    async def ajoin(
+        self, session: Any, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        if isinstance(session, async_scoped_session):
+            session = session()
+        if not isinstance(session, AsyncSession | AsyncConnection):
+            rule = "must be a SQLAlchemy AsyncSession or AsyncConnection (for the sync kinds: execute_in)"
+            raise InvalidInput("session", session, rule)
+        return await session.run_sync(lambda joined: self.join(joined, use_case, *args, **kwargs))
+
+    def _transaction(self, connection: Connection) -> PostgresTransaction:
+        now = None if self._clock is None else self._clock.now()
+        return PostgresTransaction(connection, self._schema, self._publisher, now)
+
+    def _run(self, work: _Work[R]) -> tuple[R, list[TaskEvent]]:
+        attempt = _Attempt(self._transaction, work)
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    return attempt(connection)
+            except Exception as error:
+                attempt.judge(error)
+
+    async def _arun(self, engine: AsyncEngine, work: _Work[R]) -> tuple[R, list[TaskEvent]]:
+        attempt = _Attempt(self._transaction, work)
+        while True:
+            try:
+                async with engine.connect() as connection:
+                    return await connection.run_sync(attempt)
+            except Exception as error:
+                attempt.judge(error)
+
+
+class _Attempt:
+    """One piece of work, tried on a connection, and once more when that connection was dead from the start."""
+
+    def __init__(self, begin: Callable[[Connection], PostgresTransaction], work: _Work[Any]) -> None:
+        self._begin = begin
+        self._work = work
+        self._committing = False
+        self._again = True
+
+    def __call__(self, connection: Connection) -> tuple[Any, list[TaskEvent]]:
+        transaction = connection.begin()
+        tx = self._begin(connection)
+        try:
+            result = self._work(tx)
+            tx.finish()
+        except BaseException:
+            transaction.rollback()
+            raise
+        self._committing = True
+        transaction.commit()
+        return result, tx.events
+
+    def judge(self, error: Exception) -> None:
+        """Return to let the caller try again; raise otherwise."""
+        if self._again and not self._committing and is_broken_connection(error):
+            self._again = False
+            return
+        ours = translated(error, committing=self._committing)
+        if ours is None:
+            raise error
+        raise ours from error

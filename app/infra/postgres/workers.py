@@ -1,0 +1,88 @@
+"""PostgresWorkers: the registry of workers, one row and one lease each."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ARRAY, Boolean, Double, Integer, Text, bindparam, delete, insert, select, update
+
+from app.domain.workers import LiveWorker, WorkerNode
+from app.infra.postgres.moments import NOW, after
+from app.infra.postgres.statements import Statements
+from app.infra.postgres.tables import workers
+
+_IS_SILENT = workers.c.last_seen_at < after(-workers.c.lease)
+_BY_ID = workers.c.id == bindparam("worker_id", type_=Text)
+
+REGISTER = insert(workers).values(
+    id=bindparam("worker_id", type_=Text),
+    name=bindparam("name", type_=Text),
+    lease=bindparam("lease", type_=Double),
+    concurrency=bindparam("concurrency", type_=Integer),
+    types=bindparam("types", type_=ARRAY(Text)),
+    queues=bindparam("queues", type_=ARRAY(Text)),
+    started_at=NOW,
+    last_seen_at=NOW,
+)
+BEAT = update(workers).where(_BY_ID).values(last_seen_at=NOW, hears_notifications=bindparam("hears", type_=Boolean))
+REMOVE = delete(workers).where(_BY_ID)
+BURY_SILENT = delete(workers).where(_IS_SILENT).returning(workers.c.id)
+ALL = select(
+    workers.c.id,
+    workers.c.name,
+    workers.c.lease,
+    workers.c.concurrency,
+    workers.c.types,
+    workers.c.queues,
+    workers.c.started_at,
+    workers.c.last_seen_at,
+    _IS_SILENT,
+    workers.c.hears_notifications,
+).order_by(workers.c.started_at, workers.c.id)
+
+
+class PostgresWorkers:
+    """Implements WorkerRegistry."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def register(self, node: WorkerNode) -> None:
+        parameters = {
+            "worker_id": node.id,
+            "name": node.name,
+            "lease": node.lease,
+            "concurrency": node.concurrency,
+            "types": list(node.types),
+            "queues": list(node.queues),
+        }
+        self._statements.change(REGISTER, parameters, timed=True)
+
+    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> bool:
+        parameters = {"worker_id": worker_id, "hears": hears_notifications}
+        return self._statements.change(BEAT, parameters, timed=True) == 1
+
+    def remove(self, worker_id: str) -> None:
+        self._statements.change(REMOVE, {"worker_id": worker_id})
+
+    def bury_silent(self) -> list[str]:
+        return [row[0] for row in self._statements.run(BURY_SILENT, timed=True)]
+
+    def all(self) -> Sequence[LiveWorker]:
+        return [
+            LiveWorker(
+                node=WorkerNode(
+                    id=id_,
+                    name=name,
+                    lease=lease,
+                    concurrency=concurrency,
+                    types=tuple(types),
+                    queues=tuple(queues),
+                ),
+                started_at=started_at,
+                last_seen_at=last_seen_at,
+                is_late=is_late,
+                hears_notifications=hears,
+            )
+            for id_, name, lease, concurrency, types, queues, started_at, last_seen_at, is_late, hears in (
+                self._statements.run(ALL, timed=True)
+            )
+        ]
