@@ -1,0 +1,55 @@
+"""check: every thing that is wrong with the queue, a sentence each."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from app.cli.printing import print_json
+from app.cli.queue import Queue
+from app.domain.errors import DatabaseUnavailable, QueueError, SchemaMismatch
+
+
+def check(queue: Queue, args: argparse.Namespace) -> int:
+    """Exit code 0 when all is well, 1 otherwise."""
+    facts: dict[str, Any] = {}
+    problems = _problems(queue, facts)
+    if args.json:
+        print_json({"ok": not problems, "problems": problems} | facts)
+    else:
+        print("\n".join(problems) if problems else "All is well.")
+    return 1 if problems else 0
+
+
+def _problems(queue: Queue, facts: dict[str, Any]) -> list[str]:
+    problems: list[str] = []
+    try:
+        facts["schema"] = queue.migrations().current()
+        queue.migrations().verify()
+    except (DatabaseUnavailable, SchemaMismatch) as error:
+        # Nothing further can be asked.
+        return [str(error)]
+    hears = _attempted(queue.notifications().probe, problems)
+    facts["notifications"] = hears
+    if hears is False:
+        problems.append(
+            "Notifications do not arrive over this connection (a transaction pooler in between?): workers poll."
+        )
+    report = _attempted(queue.check_queue().execute, problems)
+    if report is not None:
+        facts |= {
+            "stats": report.stats,
+            "workers": report.workers,
+            "unknown_types": report.unknown_types,
+        }
+        problems += report.problems
+    return problems
+
+
+def _attempted(ask: Callable[[], Any], problems: list[str]) -> Any:
+    try:
+        return ask()
+    except QueueError as error:
+        problems.append(str(error))
+    except Exception as error:
+        problems.append(f"Could not be asked ({type(error).__name__}): {error}")
+    return None

@@ -1,0 +1,101 @@
+"""How tasks look: as JSON for programs, as text for people."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.task import WorkerTask
+
+_HIDDEN = ("lease_seq",)
+_MAX_SHOWN = 2_000
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+
+
+def as_json(task: WorkerTask) -> dict[str, Any]:
+    """*task* under the names of WorkerTask."""
+    fields = (field.name for field in dataclasses.fields(task) if field.name not in _HIDDEN)
+    return {name: getattr(task, name) for name in fields}
+
+
+def story(task: WorkerTask) -> str:
+    """What has happened to *task* so far, line by line."""
+    lines = [f"{task.type}  {task.id}", f"  {_state(task)}"]
+    facts = [
+        ("queue", f"{task.queue}, priority {task.priority}"),
+        ("attempts", f"{task.attempts} of {task.max_attempts}"),
+        ("created", moment(task.created_at)),
+        ("scheduled", moment(task.scheduled_at) if task.scheduled_at != task.created_at else None),
+        ("started", moment(task.started_at)),
+        ("finished", moment(task.finished_at)),
+        ("worker", task.worker_id),
+        ("correlation", task.correlation_id),
+        ("tags", ", ".join(task.tags)),
+        ("progress", None if task.progress is None else f"{task.progress:g} % {task.progress_message or ''}".rstrip()),
+        ("payload", _short(task.payload)),
+        ("result", None if task.status is not TaskStatus.COMPLETED else _short(task.result)),
+        ("error", task.error),
+    ]
+    lines += [f"  {name:<12}{value}" for name, value in facts if value]
+    for error in task.errors:
+        lines.append(f"  attempt {error.attempt} failed at {moment(error.at)}: {error.type}: {error.message}")
+        lines += [f"      {line}" for line in error.traceback.splitlines()]
+    return "\n".join(lines)
+
+
+def table(tasks: Sequence[WorkerTask]) -> str:
+    rows = [("ID", "STATUS", "TYPE", "QUEUE", "PRIORITY", "ATTEMPTS", "CREATED", "ERROR")]
+    rows += [
+        (
+            str(task.id),
+            str(task.status),
+            task.type,
+            task.queue,
+            str(task.priority),
+            f"{task.attempts}/{task.max_attempts}",
+            moment(task.created_at) or "",
+            (task.error or "").partition("\n")[0][:60],
+        )
+        for task in tasks
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def moment(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _state(task: WorkerTask) -> str:
+    if task.status is TaskStatus.PENDING and task.scheduled_at > datetime.now(UTC):
+        return f"{task.status} until {moment(task.scheduled_at)}"
+    if task.duration is not None and task.status.is_final:
+        return f"{task.status} after {task.duration:.3f} s"
+    return str(task.status)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}… ({len(text)} characters)"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case UUID() | Enum():
+            return str(value)
+        case timedelta():
+            return value.total_seconds()
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    raise TypeError(f"cannot print {type(value).__name__} as JSON")

@@ -1,0 +1,87 @@
+"""What each verb does; each returns the exit code."""
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+
+from app.cli.check import check
+from app.cli.printing import as_json, print_json, story, table
+from app.cli.queue import Queue
+from app.domain.tasks.task import WorkerTask
+
+
+def enqueue(queue: Queue, args: argparse.Namespace) -> int:
+    task = queue.enqueue_task().execute(
+        type=args.type,
+        payload=args.payload,
+        priority=args.priority,
+        scheduled_at=args.at,
+        delay=args.delay,
+        queue=args.queue,
+    )
+    return _told(task, args, "enqueued")
+
+
+def cancel(queue: Queue, args: argparse.Namespace) -> int:
+    return _told(queue.cancel_task().execute(args.id), args, "cancelled")
+
+
+def retry(queue: Queue, args: argparse.Namespace) -> int:
+    task = queue.retry_task().execute(args.id, reset_attempts=args.reset_attempts)
+    return _told(task, args, "due again")
+
+
+def show(queue: Queue, args: argparse.Namespace) -> int:
+    task = queue.find_task().execute(args.id)
+    print_json(as_json(task)) if args.json else print(story(task))
+    return 0
+
+
+def list_(queue: Queue, args: argparse.Namespace) -> int:
+    tasks = queue.list_tasks().execute(status=args.status, type=args.type, queue=args.queue, limit=args.limit)
+    print_json([as_json(task) for task in tasks]) if args.json else print(table(tasks))
+    return 0
+
+
+def stats(queue: Queue, args: argparse.Namespace) -> int:
+    counted = queue.get_task_stats().execute()
+    counts = dataclasses.asdict(counted) | {"total": counted.total}
+    if args.json:
+        print_json(counts)
+    else:
+        print("\n".join(f"{name:<10}{count:>12,}" for name, count in counts.items()))
+    return 0
+
+
+def cleanup(queue: Queue, args: argparse.Namespace) -> int:
+    removed = queue.cleanup_tasks().execute(older_than=args.older_than)
+    print_json({"removed": removed}) if args.json else print(f"{removed} finished task(s) removed")
+    return 0
+
+
+def migrate(queue: Queue, args: argparse.Namespace) -> int:
+    migrations = queue.migrations()
+    before, after = migrations.current(), migrations.upgrade()
+    if args.json:
+        print_json({"before": before, "after": after, "changed": before != after})
+    else:
+        print(f"The schema is at revision {after}" + ("" if before == after else f", it was at {before or 'none'}"))
+    return 0
+
+
+def _told(task: WorkerTask, args: argparse.Namespace, done: str) -> int:
+    print_json(as_json(task)) if args.json else print(f"{task.id} {task.type}: {done}")
+    return 0
+
+
+VERBS: dict[str, Callable[[Queue, argparse.Namespace], int]] = {
+    "migrate": migrate,
+    "enqueue": enqueue,
+    "cancel": cancel,
+    "retry": retry,
+    "show": show,
+    "list": list_,
+    "stats": stats,
+    "cleanup": cleanup,
+    "check": check,
+}

@@ -1,0 +1,183 @@
+"""TaskQueueContainer: the composition root, which an application's own container embeds."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from dependency_injector import containers, providers
+
+from app.container.catalogs import load_jobs
+from app.container.engines import Engines
+from app.domain.identifiers import TaskIds
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.notifications import Notifications
+from app.domain.tasks.task import WorkerTask
+from app.infra.clock import SystemClock
+from app.infra.events.signals import TaskSignals
+from app.infra.memory.migrations import MemoryMigrations
+from app.infra.memory.notifications import MemoryNotifications
+from app.infra.memory.store import MemoryStore
+from app.infra.memory.unit_of_work import MemoryUnitOfWork
+from app.infra.postgres.migrations import Migrations
+from app.infra.postgres.notifications import PostgresNotifications
+from app.infra.postgres.unit_of_work import PostgresUnitOfWork
+from app.infra.settings import Settings
+from app.usecases.bound import Bound
+from app.usecases.check import CheckQueue
+from app.usecases.tasks.cancel import CancelTask
+from app.usecases.tasks.cleanup import CleanupTasks
+from app.usecases.tasks.enqueue import EnqueueTask, EnqueueTasks
+from app.usecases.tasks.find import FindTask, ListTasks
+from app.usecases.tasks.retry import RetryTask
+from app.usecases.tasks.stats import GetTaskStats
+from app.usecases.transaction import Transaction, UnitOfWork
+from app.worker.examples import example_jobs
+from app.worker.examples.email import Smtp
+from app.worker.options import WorkerOptions
+from app.worker.worker import Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _bound(
+    unit_of_work: providers.Provider[UnitOfWork],
+    use_case: Callable[..., Callable[Concatenate[Transaction, P], R]],
+    *args: Any,
+    **kwargs: Any,
+) -> providers.Provider[Bound[P, R]]:
+    return providers.Factory(Bound, unit_of_work, providers.Factory(use_case, *args, **kwargs))
+
+
+def _examples(settings: Settings, stats: Bound[[], Any], list_tasks: Bound[..., Sequence[WorkerTask]]) -> JobCatalog:
+    password = settings.smtp_password
+    smtp = Smtp(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        username=settings.smtp_username,
+        password=None if password is None else password.get_secret_value(),
+        sender=settings.smtp_from,
+    )
+    return example_jobs(
+        smtp=smtp,
+        data=settings.data_dir,
+        statistics=stats.execute,
+        newest=lambda limit: list_tasks.execute(limit=limit),
+    )
+
+
+def _options(settings: Settings) -> WorkerOptions:
+    return WorkerOptions(
+        name=settings.worker_id,
+        concurrency=settings.worker_concurrency,
+        poll_interval=settings.worker_poll_interval,
+        task_timeout=settings.worker_task_timeout,
+        lease=settings.worker_lease,
+        stale_check_interval=settings.worker_stale_check_interval,
+        shutdown_grace=settings.worker_shutdown_grace,
+        queues=settings.worker_queues,
+        types=settings.worker_task_types,
+    )
+
+
+def _close(signals: TaskSignals, engines: Engines) -> None:
+    signals.close()
+    engines.close()
+
+
+async def _aclose(signals: TaskSignals, engines: Engines) -> None:
+    await signals.aclose()
+    await engines.aclose()
+
+
+class TaskQueueContainer(containers.DeclarativeContainer):
+    """One task queue. Every attribute is called to get what it names: ``tasks.enqueue_task().execute(…)``.
+
+    Alone: ``TaskQueueContainer(settings=Settings(…), jobs=jobs)``. Inside an existing container:
+    ``providers.Container(TaskQueueContainer, engine=engine, jobs=jobs)``, where ``engine`` may be a sync or an async
+    engine, or both as ``engine=`` and ``async_engine=``. To replace a part, ``.override()`` it: an attribute that a
+    subclass redefines does not reach the parts that already refer to the old one.
+    """
+
+    settings = providers.Dependency(instance_of=Settings, default=providers.ThreadSafeSingleton(Settings))
+    engine: providers.Dependency[Any] = providers.Dependency(default=providers.Object(None))
+    async_engine: providers.Dependency[Any] = providers.Dependency(default=providers.Object(None))
+
+    signals = providers.ThreadSafeSingleton(TaskSignals)
+    engines = providers.ThreadSafeSingleton(Engines, settings, engine, async_engine)
+    sync_engine = engines.provided.sync
+    store = providers.ThreadSafeSingleton(MemoryStore)
+    where = providers.Callable(lambda settings: "memory" if settings.in_memory else "postgres", settings)
+
+    unit_of_work: providers.Provider[UnitOfWork] = providers.Selector(
+        where,
+        postgres=providers.ThreadSafeSingleton(
+            PostgresUnitOfWork,
+            engines.provided.sync,
+            engines.provided.asynchronous,
+            signals,
+            settings.provided.worker_schema,
+        ),
+        memory=providers.ThreadSafeSingleton(MemoryUnitOfWork, store, signals, providers.Factory(SystemClock)),
+    )
+    heart: providers.Provider[UnitOfWork] = providers.Selector(
+        where,
+        postgres=providers.ThreadSafeSingleton(
+            PostgresUnitOfWork, engines.provided.apart, None, signals, settings.provided.worker_schema
+        ),
+        memory=unit_of_work,
+    )
+    notifications: providers.Provider[Notifications] = providers.Selector(
+        where,
+        postgres=providers.Factory(PostgresNotifications, engines.provided.apart, settings.provided.worker_schema),
+        memory=providers.Factory(MemoryNotifications, store),
+    )
+    migrations: providers.Provider[Migrations | MemoryMigrations] = providers.Selector(
+        where,
+        postgres=providers.Factory(Migrations, engines.provided.sync, settings.provided.worker_schema),
+        memory=providers.Factory(MemoryMigrations),
+    )
+
+    cancel_task = _bound(unit_of_work, CancelTask)
+    retry_task = _bound(unit_of_work, RetryTask)
+    find_task = _bound(unit_of_work, FindTask)
+    list_tasks = _bound(unit_of_work, ListTasks)
+    get_task_stats = _bound(unit_of_work, GetTaskStats)
+    cleanup_tasks = _bound(unit_of_work, CleanupTasks)
+
+    examples = providers.Callable(_examples, settings, get_task_stats, list_tasks)
+    jobs = providers.Dependency(
+        instance_of=JobCatalog,
+        default=providers.ThreadSafeSingleton(load_jobs, settings.provided.worker_jobs, examples.provider),
+    )
+    enqueue: providers.Provider[EnqueueTasks] = providers.Factory(
+        EnqueueTasks,
+        jobs,
+        providers.Object(TaskIds()),
+        settings.provided.worker_max_attempts,
+        settings.provided.worker_max_payload,
+    )
+    enqueue_tasks = _bound(
+        unit_of_work,
+        EnqueueTasks,
+        jobs,
+        providers.Object(TaskIds()),
+        settings.provided.worker_max_attempts,
+        settings.provided.worker_max_payload,
+    )
+    enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
+    check_queue = _bound(unit_of_work, CheckQueue, jobs)
+
+    worker = providers.Factory(
+        Worker,
+        unit_of_work,
+        heart,
+        jobs,
+        providers.Callable(_options, settings),
+        notifications=notifications,
+        receivers=signals,
+        verify=migrations.provided.verify,
+        max_result=settings.provided.worker_max_payload,
+    )
+
+    close = providers.Callable(_close, signals, engines)
+    aclose = providers.Callable(_aclose, signals, engines)

@@ -1,0 +1,1 @@
+"""The worker: polls the queue, runs handlers, and settles what they answered."""

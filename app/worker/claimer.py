@@ -1,0 +1,168 @@
+"""Claimer: keeps the slots filled; looks when woken, when a slot is freed, when something falls due, at intervals."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from app.domain.errors import DatabaseUnavailable, SchemaMismatch
+from app.domain.tasks.repository import ClaimRequest
+from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
+from app.usecases.transaction import UnitOfWork
+from app.worker.pauses import Pauses, bounded, waited
+from app.worker.settler import Settler
+from app.worker.slots import Slots
+
+_log = logging.getLogger("app.worker")
+
+_BREATH = 0.05
+"""Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
+
+
+class Claimer:
+    """One claim at a time, for as many tasks as there are free slots.
+
+    ``request`` says for whom and what; ``hears`` whether notifications arrive. A claim that filled every free slot
+    suggests that there is more: the next freed slot is refilled at once. One that did not has emptied the queue: then
+    only a notification, a due time or the poll interval is reason to look again.
+    """
+
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        slots: Slots,
+        settler: Settler,
+        *,
+        request: Callable[[int], ClaimRequest],
+        hears: Callable[[], bool | None],
+        poll_interval: float,
+        adopt_interval: float,
+    ) -> None:
+        self._unit_of_work = unit_of_work
+        self._slots = slots
+        self._settler = settler
+        self._request = request
+        self._hears = hears
+        self._poll_interval = poll_interval
+        self._adopt_interval = adopt_interval
+        self._pauses = Pauses("Claiming")
+        self._changed = asyncio.Event()
+        self._look = True
+        self._only_polling = False
+        self._due_at: float | None = None
+        self._adopt_at = 0.0
+        self._closing = False
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._look = True
+        self._changed.set()
+
+    def slot_freed(self) -> None:
+        if self._hears() is not True:
+            self._look = True  # nobody would tell us that there is more
+        self._changed.set()
+
+    def due_in(self, seconds: float) -> None:
+        """A task of ours was put back and falls due then; no notification will say so."""
+        at = asyncio.get_running_loop().time() + seconds
+        if self._due_at is None or at < self._due_at:
+            self._due_at = at
+            self._changed.set()
+
+    def close(self) -> None:
+        self._closing = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Claim until closed."""
+        while await self._reason_to_look():
+            try:
+                await self._claim()
+            except (DatabaseUnavailable, SchemaMismatch) as error:
+                await self._failed(error)
+            except Exception as error:  # a loop that ends would leave a deaf worker behind
+                await self._failed(error)
+
+    async def run_dry(self) -> None:
+        """Claim until nothing is due and everything that was has been settled."""
+        while not self._closing:
+            try:
+                if await self._claim() == 0 and self._slots.running == 0:
+                    if await self._settler.wait_until_settled(self._poll_interval) and await self._next_due() != 0:
+                        return
+                    await asyncio.sleep(_BREATH)
+            except (DatabaseUnavailable, SchemaMismatch) as error:
+                await self._failed(error)
+            if self._slots.running:
+                self._changed.clear()
+                await waited(self._changed, self._poll_interval)
+
+    async def _failed(self, error: Exception) -> None:
+        # The claim may have been committed and only its answer lost.
+        self._adopt_at = 0.0
+        self._look = True
+        await asyncio.sleep(self._pauses.failed(error))
+
+    async def _reason_to_look(self) -> bool:
+        """Wait for one; False when closed."""
+        loop = asyncio.get_running_loop()
+        polled_at = loop.time() + self._poll_interval
+        while not self._closing:
+            now = loop.time()
+            if self._due_at is not None and now >= self._due_at:
+                self._look = True
+            elif now >= polled_at and not self._look:
+                self._look = self._only_polling = True
+            has_room = self._slots.free > 0 and not self._settler.is_behind
+            if self._look and has_room:
+                return True
+            # Without room only a change helps: a freed slot, or the end of a trouble that is looked at again each poll.
+            until = polled_at if self._due_at is None else min(polled_at, self._due_at)
+            self._changed.clear()
+            await waited(self._changed, max(0.0, until - now) if has_room else min(1.0, self._poll_interval))
+        return False
+
+    async def _claim(self) -> int:
+        room = self._slots.free
+        if room <= 0:
+            return 0
+        # Before the claim, so that a notification during it counts for the next.
+        self._look = False
+        request = self._request(room)
+        lost = await self._adopt(request)
+        if lost:
+            room = max(0, room - len(lost))
+        claimed: list[WorkerTask] = []
+        polled, self._only_polling = self._only_polling, False
+        # A look locks nothing; when there is no better reason than the time, it may spare the claim.
+        spared = polled and await self._next_due() != 0
+        if room and request.types and not spared:
+            claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), self._request(room)))
+        self._pauses.succeeded()
+        for task in (*lost, *claimed):
+            self._slots.start(task, request.worker_id)
+        if len(claimed) >= room:
+            self._look = True
+        elif not spared:
+            await self._next_due()
+        return len(lost) + len(claimed)
+
+    async def _next_due(self) -> float | None:
+        """Ask when something falls due, and be awake then."""
+        request = self._request(1)
+        due = await bounded(self._unit_of_work.arun(NextDue(), request)) if request.types else None
+        self._due_at = None if due is None else asyncio.get_running_loop().time() + due
+        return due
+
+    async def _adopt(self, request: ClaimRequest) -> list[WorkerTask]:
+        """Now and then, and after every failure: tasks claimed for us of which we know nothing."""
+        now = asyncio.get_running_loop().time()
+        if now < self._adopt_at:
+            return []
+        known = self._slots.task_ids() | self._settler.task_ids()
+        lost = await bounded(self._unit_of_work.arun(AdoptLostClaims(), request.worker_id, known))
+        self._adopt_at = now + self._adopt_interval
+        for task in lost:
+            _log.warning("Task %s was claimed for this worker, and the answer got lost: running it now", task.id)
+        return lost

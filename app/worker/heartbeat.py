@@ -1,0 +1,73 @@
+"""Heartbeat: renews the worker's lease from a thread, whatever the event loop is doing."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from app.usecases.transaction import UnitOfWork
+from app.usecases.workers import Beat
+from app.worker.pauses import Pauses
+
+_log = logging.getLogger("app.worker")
+
+BEATS_PER_LEASE = 4
+"""So that three may fail in a row."""
+_LONGEST_INTERVAL = 15.0
+_SLOW = 2.0
+"""Seconds after which a beat counts as trouble: the database hung, and others' beats may still be on their way."""
+
+
+class Heartbeat:
+    """One row, one UPDATE a beat. ``on_lost`` is called from this thread when the worker was taken for dead."""
+
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        lease: float,
+        *,
+        hears: Callable[[], bool | None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._unit_of_work = unit_of_work
+        self._interval = min(lease / BEATS_PER_LEASE, _LONGEST_INTERVAL)
+        self._hears = hears
+        self._on_lost = on_lost
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._steady_since = float("-inf")
+        self.worker_id = ""
+
+    def start(self, worker_id: str) -> None:
+        """Beat for *worker_id*, which is registered; called again with the next life's id after a lease was lost."""
+        self.worker_id = worker_id
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="app-heartbeat", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+
+    def steady_for(self) -> float:
+        """Seconds since the last trouble with beating; infinite when there was none."""
+        return time.monotonic() - self._steady_since
+
+    def _run(self) -> None:
+        pauses = Pauses("Heartbeat")
+        pause = self._interval
+        while not self._stopping.wait(pause):
+            worker_id, began = self.worker_id, time.monotonic()
+            try:
+                alive = self._unit_of_work.run(Beat(), worker_id, hears_notifications=self._hears())
+            except Exception as error:  # this loop must survive whatever the database does
+                self._steady_since = time.monotonic()
+                pause = min(pauses.failed(error), self._interval)
+                continue
+            pauses.succeeded()
+            pause = self._interval
+            if time.monotonic() - began > _SLOW:
+                self._steady_since = time.monotonic()
+            if not alive and worker_id == self.worker_id:
+                self._on_lost(worker_id)

@@ -1,0 +1,71 @@
+"""Maintenance: takes back the tasks of dead workers, and says which types nobody here knows."""
+
+import asyncio
+import logging
+
+from app.domain.jobs.catalog import JobCatalog
+from app.usecases.check import CheckQueue
+from app.usecases.tasks.recover import RecoverTasks
+from app.usecases.transaction import UnitOfWork
+from app.worker.heartbeat import Heartbeat
+from app.worker.pauses import Pauses, bounded
+
+_log = logging.getLogger("app.worker")
+
+SETTLING = 5.0
+"""Seconds to let pass after trouble with the database: every lease ran out during a long outage, and the living must
+have had the time to renew theirs. Their pause between tries is two seconds at most."""
+_CHECKS_PER_LOOK = 4
+
+
+class Maintenance:
+    """Every worker does it; the statements skip what another one holds."""
+
+    def __init__(
+        self, unit_of_work: UnitOfWork, jobs: JobCatalog, heartbeat: Heartbeat, *, interval: float, lease: float
+    ) -> None:
+        self._unit_of_work = unit_of_work
+        self._jobs = jobs
+        self._heartbeat = heartbeat
+        self._interval = interval
+        self._settling = min(SETTLING, lease)
+        self._warned: set[str] = set()
+
+    async def run(self) -> None:
+        """Check until cancelled."""
+        pauses = Pauses("Recovery")
+        checks = 0
+        while True:
+            pause = self._interval
+            try:
+                if (wait := self._settling - self._heartbeat.steady_for()) > 0:
+                    pause = wait
+                else:
+                    await self._recover()
+                    if checks % _CHECKS_PER_LOOK == 0:
+                        await self._look_at_types()
+                    checks += 1
+                pauses.succeeded()
+            except Exception as error:  # a maintenance that ends would leave orphans behind
+                pause = pauses.failed(error)
+            await asyncio.sleep(pause)
+
+    async def _recover(self) -> None:
+        recover = RecoverTasks()
+        while True:
+            recovered = await bounded(self._unit_of_work.arun(recover))
+            if recovered:
+                _log.warning("Took %d task(s) back from workers that fell silent", recovered)
+            if recovered < recover.batch:
+                return
+
+    async def _look_at_types(self) -> None:
+        report = await bounded(self._unit_of_work.arun(CheckQueue(self._jobs)))
+        for waiting in report.unknown_types:
+            if waiting.type not in self._warned:
+                self._warned.add(waiting.type)
+                _log.warning(
+                    "%d due task(s) of type %r wait for a worker that knows that type; none is alive",
+                    waiting.count,
+                    waiting.type,
+                )

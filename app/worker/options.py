@@ -1,0 +1,23 @@
+"""WorkerOptions: how a worker behaves, as values."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """``name`` is for people; ``queues`` and ``types`` (patterns) restrict what is claimed, empty ones do not.
+
+    All durations are seconds: the longest wait between looks (``poll_interval``), the timeout of jobs that state none
+    (``task_timeout``), the silence after which this worker is taken for dead (``lease``), how often it looks for dead
+    ones (``stale_check_interval``), how long running attempts have when it stops (``shutdown_grace``).
+    """
+
+    name: str
+    concurrency: int = 5
+    poll_interval: float = 1.0
+    task_timeout: float = 300.0
+    lease: float = 60.0
+    stale_check_interval: float = 15.0
+    shutdown_grace: float = 25.0
+    queues: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()

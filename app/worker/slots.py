@@ -1,0 +1,120 @@
+"""Slots: the attempts a worker runs at once, and how many more it may take."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from app.domain.identifiers import TaskId
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.jobs.context import TaskContext
+from app.domain.tasks.outcomes import Outcome, Released
+from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.settle import EndedAttempt, ReportedProgress
+from app.worker.attempt import Attempt, Interruption
+from app.worker.options import WorkerOptions
+from app.worker.settler import Settler
+from app.worker.threads import HandlerThreads
+
+_log = logging.getLogger("app.worker")
+
+
+class Slots:
+    """As many attempts at once as the worker's concurrency.
+
+    A handler that outlived its attempt does not hold a slot, up to as many as there are slots; beyond that each takes
+    one away, so that hanging threads stay bounded at twice the concurrency.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        jobs: JobCatalog,
+        settler: Settler,
+        *,
+        max_result: int,
+        shutting_down: Callable[[], bool],
+        on_free: Callable[[], None],
+    ) -> None:
+        self._options = options
+        self._jobs = jobs
+        self._settler = settler
+        self._max_result = max_result
+        self._shutting_down = shutting_down
+        self._on_free = on_free
+        self._threads = HandlerThreads()
+        self._attempts: set[Attempt] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.left = 0
+        self.finished = 0
+
+    @property
+    def free(self) -> int:
+        concurrency = self._options.concurrency
+        return concurrency - len(self._attempts) - max(0, self.left - concurrency)
+
+    @property
+    def running(self) -> int:
+        return len(self._attempts)
+
+    def task_ids(self) -> set[TaskId]:
+        return {attempt.task.id for attempt in self._attempts}
+
+    def start(self, task: WorkerTask, worker_id: str) -> None:
+        """Run *task*, which was claimed for *worker_id*."""
+        job = self._jobs.get(task.type)
+        if job is None:  # claims name the known types, so only a catalog that shrank can bring this about
+            self._settler.add(EndedAttempt(task, Released()))
+            return
+        loop = asyncio.get_running_loop()
+
+        def report(percent: float, message: str | None) -> None:
+            loop.call_soon_threadsafe(self._report, attempt, ReportedProgress(task, percent, message))
+
+        attempt = Attempt(
+            task,
+            job,
+            TaskContext(
+                task,
+                worker_id,
+                shutting_down=lambda: attempt.interruption is not None or self._shutting_down(),
+                report=report,
+            ),
+            timeout=task.timeout or job.timeout or self._options.task_timeout,
+            max_result=self._max_result,
+            threads=self._threads,
+            on_end=self._ended,
+            on_left=self._leave,
+            on_gone=self._gone,
+        )
+        self._attempts.add(attempt)
+        self._empty.clear()
+        attempt.start()
+
+    def interrupt_all(self, why: Interruption) -> None:
+        for attempt in list(self._attempts):
+            attempt.interrupt(why)
+
+    async def wait_until_empty(self) -> None:
+        await self._empty.wait()
+
+    def _report(self, attempt: Attempt, progress: ReportedProgress) -> None:
+        if not attempt.ended:
+            self._settler.report(progress)
+
+    def _ended(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        self._attempts.discard(attempt)
+        self.finished += 1
+        if outcome is not None:
+            self._settler.add(EndedAttempt(attempt.task, outcome))
+        if not self._attempts:
+            self._empty.set()
+        self._on_free()
+
+    def _leave(self, attempt: Attempt) -> None:
+        self.left += 1
+        _log.warning("%d handler(s) of this worker outlived their attempts and still run", self.left)
+
+    def _gone(self, attempt: Attempt) -> None:
+        self.left -= 1
+        self._on_free()

@@ -1,0 +1,106 @@
+"""Stopping: how a worker is told to stop, by signal or by call, and how it is made to when it cannot."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_log = logging.getLogger("app.worker")
+
+
+class Stopping:
+    """The wish to stop, wherever it comes from; ``hurried`` when it was said twice."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.hurried = False
+        self.noticed = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def attach(self) -> None:
+        """From now on the running loop is the worker's."""
+        self._loop = asyncio.get_running_loop()
+        self._pass_on()
+
+    def request(self) -> None:
+        """Stop; said again: hurry. From any thread, and from signal handlers."""
+        self.hurried = self.requested
+        self.requested = True
+        self.noticed.set()
+        if self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._pass_on)
+            except RuntimeError:
+                _log.debug("The worker's loop has ended already")
+
+    @property
+    def event(self) -> asyncio.Event:
+        return self._stop
+
+    @property
+    def hurry(self) -> asyncio.Event:
+        return self._hurry
+
+    def _pass_on(self) -> None:
+        if self.requested:
+            self._stop.set()
+        if self.hurried:
+            self._hurry.set()
+
+
+@contextmanager
+def signals_to(request: Callable[[], None]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT call *request*, where this thread may say so: only the main one may.
+
+    ``signal.signal``, not the loop's ``add_signal_handler``: that one waits for a loop which a handler may be blocking.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        _log.info("%s: stopping", signal.Signals(number).name)
+        request()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_process_when_stuck(stopping: Stopping, grace: float, give_back: Callable[[], None]) -> None:
+    """Watch, from a thread, over the end of a process that belongs to its worker.
+
+    A handler that blocks the event loop also blocks the orderly end. When the process is still there five seconds after
+    *grace*, or after a second signal, its tasks are given back from here and it is ended with exit code 0.
+    """
+
+    def watch() -> None:
+        stopping.noticed.wait()
+        waited = 0.0
+        # A plain wait in steps, because the loop that could wake us is the very thing that may be stuck.
+        while waited < (_MARGIN if stopping.hurried else grace + _MARGIN):
+            _never.wait(_STEP)
+            waited += _STEP
+        _log.error("A handler blocks the event loop: giving this worker's tasks back and ending the process")
+        try:
+            give_back()
+        except Exception:
+            _log.exception("The tasks could not be given back; they are recovered when the lease runs out")
+        logging.shutdown()
+        os._exit(0)
+
+    threading.Thread(target=watch, name="app-last-resort", daemon=True).start()
+
+
+_MARGIN = 5.0
+_STEP = 0.1
+_never = threading.Event()

@@ -1,0 +1,242 @@
+"""Worker: starts its services in order, and stops them in reverse without losing anything."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.notifications import Notifications
+from app.domain.tasks.repository import ClaimRequest
+from app.domain.workers import WorkerNode
+from app.usecases.tasks.release import ReleaseHeld
+from app.usecases.transaction import UnitOfWork
+from app.usecases.workers import RegisterWorker, RemoveWorker
+from app.worker.attempt import CANCEL_GRACE, Interruption
+from app.worker.claimer import Claimer
+from app.worker.heartbeat import Heartbeat
+from app.worker.maintenance import Maintenance
+from app.worker.options import WorkerOptions
+from app.worker.pauses import bounded, until_done
+from app.worker.settler import Settler
+from app.worker.slots import Slots
+from app.worker.stopping import Stopping, signals_to
+
+_log = logging.getLogger("app.worker")
+
+FLUSH_TIMEOUT = 10.0
+"""Seconds a stopping worker tries to store its last outcomes; what it cannot is recovered by others."""
+
+
+class EventReceivers(Protocol):
+    """Those who may still be hearing of what this worker did when it ends."""
+
+    async def aclose(self, timeout: float = 5) -> None: ...
+
+
+class Worker:
+    """One worker process: claims due tasks, runs their handlers, settles how they ended.
+
+    ``heart`` is a unit of work with a connection pool of its own, so that beating never waits for a connection.
+    ``verify`` raises SchemaMismatch when the database is not the one this version works with.
+    """
+
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        heart: UnitOfWork,
+        jobs: JobCatalog,
+        options: WorkerOptions,
+        *,
+        notifications: Notifications,
+        receivers: EventReceivers,
+        verify: Callable[[], None],
+        max_result: int,
+    ) -> None:
+        self.options = options
+        self.stopping = Stopping()
+        self._unit_of_work = unit_of_work
+        self._heart = heart
+        self._jobs = jobs
+        self._types = jobs.types(options.types)
+        self._notifications = notifications
+        self._receivers = receivers
+        self._verify = verify
+        self._node = self._new_life()
+        self._settler = Settler(unit_of_work, on_put_back=self._put_back)
+        self._slots = Slots(
+            options,
+            jobs,
+            self._settler,
+            max_result=max_result,
+            shutting_down=lambda: self.stopping.requested,
+            on_free=self._slot_freed,
+        )
+        self._claimer = Claimer(
+            unit_of_work,
+            self._slots,
+            self._settler,
+            request=self._request,
+            hears=lambda: notifications.hears,
+            poll_interval=options.poll_interval,
+            adopt_interval=options.stale_check_interval,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._coming_back: asyncio.Task[None] | None = None
+        self._heartbeat = Heartbeat(heart, options.lease, hears=lambda: notifications.hears, on_lost=self._lost_lease)
+        self._maintenance = Maintenance(
+            heart, jobs, self._heartbeat, interval=options.stale_check_interval, lease=options.lease
+        )
+
+    @property
+    def id(self) -> str:
+        """The id of the present life."""
+        return self._node.id
+
+    @property
+    def left_behind(self) -> int:
+        """Handlers that outlived their attempts and still run: threads, and coroutines that swallow cancellation."""
+        return self._slots.left
+
+    @property
+    def finished(self) -> int:
+        """Attempts that have ended so far."""
+        return self._slots.finished
+
+    def stop(self) -> None:
+        """Ask the worker to stop; asked again, it does not wait for running attempts. From any thread."""
+        self.stopping.request()
+
+    async def run(self) -> None:
+        """Work until stopped by SIGTERM, SIGINT or stop().
+
+        Then: nothing more is claimed, running attempts have ``shutdown_grace`` seconds, the rest are cancelled and
+        given back with no attempt spent. Raises SchemaMismatch at the start; an absent database is waited for.
+        """
+        await self._serve(self._claimer.run)
+
+    async def drain(self) -> int:
+        """Work until nothing is due any more, or stopped; returns the number of attempts run."""
+        await self._serve(self._claimer.run_dry)
+        return self.finished
+
+    def give_back_everything(self) -> None:
+        """Release all tasks of this worker without the help of the event loop: the last resort of a stuck process."""
+        self._heart.run(ReleaseHeld(), self._node.id)
+
+    async def _serve(self, claim: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.stopping.attach()
+        with signals_to(self.stop):
+            stop = self.stopping.event
+            await until_done("Schema", lambda: asyncio.to_thread(self._verify), stop)
+            await until_done("Registering", self._register, stop)
+            if stop.is_set():
+                return
+            self._heartbeat.start(self._node.id)
+            self._notifications.start(self._wake_from_thread)
+            settling = self._loop.create_task(self._settler.run(), name="settler")
+            maintaining = self._loop.create_task(self._maintenance.run(), name="maintenance")
+            claiming = self._loop.create_task(claim(), name="claimer")
+            _log.info("Worker %s runs %s", self._node.id, ", ".join(self._types) or "nothing: it knows no job")
+            try:
+                stopped = self._loop.create_task(stop.wait())
+                await asyncio.wait({stopped, claiming}, return_when=asyncio.FIRST_COMPLETED)
+                stopped.cancel()
+                await self._end_attempts(claiming)
+                if not await self._settler.wait_until_settled(FLUSH_TIMEOUT):
+                    _log.error("The last outcomes could not be stored; their tasks are recovered by others")
+                await self._leave()
+            finally:
+                # Also when this very coroutine is cancelled: no thread or loop of ours may go on.
+                for service in (claiming, settling, maintaining):
+                    service.cancel()
+                self._notifications.stop()
+                self._heartbeat.stop()
+            await self._receivers.aclose()
+            _log.info("Worker %s has stopped after %d attempt(s)", self._node.id, self._slots.finished)
+            if claiming.done():
+                claiming.result()  # what ended the claiming ends the run
+
+    async def _end_attempts(self, claiming: "asyncio.Task[None]") -> None:
+        self._claimer.close()
+        # Not cancelled: the answer of a claim under way names tasks that are ours now.
+        await asyncio.wait({claiming})
+        grace = self._loop_time() + self.options.shutdown_grace
+        emptied = asyncio.ensure_future(self._slots.wait_until_empty())
+        hurried = asyncio.ensure_future(self.stopping.hurry.wait())
+        await asyncio.wait(
+            {emptied, hurried},
+            timeout=max(0.0, grace - self._loop_time()),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        hurried.cancel()
+        if not emptied.done():
+            _log.info("Giving back %d running task(s)", self._slots.running)
+            self._slots.interrupt_all(Interruption.SHUTDOWN)
+            await asyncio.wait({emptied}, timeout=2 * CANCEL_GRACE)
+        emptied.cancel()
+
+    async def _leave(self) -> None:
+        try:
+            await bounded(self._unit_of_work.arun(RemoveWorker(), self._node.id))
+        except Exception as error:  # the lease will run out by itself
+            _log.warning("Could not sign off, the lease runs out by itself: %s", error)
+
+    async def _register(self) -> None:
+        await self._unit_of_work.arun(RegisterWorker(), self._node)
+
+    def _request(self, limit: int) -> ClaimRequest:
+        return ClaimRequest(worker_id=self._node.id, types=self._types, queues=self.options.queues, limit=limit)
+
+    def _put_back(self, delay: float) -> None:
+        self._claimer.due_in(delay)
+
+    def _slot_freed(self) -> None:
+        self._claimer.slot_freed()
+
+    def _wake_from_thread(self, queue: str) -> None:
+        if not queue or not self.options.queues or queue in self.options.queues:
+            self._call_from_thread(self._claimer.wake)
+
+    def _lost_lease(self, worker_id: str) -> None:
+        self._call_from_thread(lambda: self._begin_again(worker_id))
+
+    def _begin_again(self, worker_id: str) -> None:
+        if worker_id != self._node.id or self.stopping.requested:
+            return
+        _log.error(
+            "Worker %s fell silent for longer than its lease and was taken for dead: its attempts are cancelled, and it"
+            " comes back under a new id",
+            worker_id,
+        )
+        self._slots.interrupt_all(Interruption.LEASE_LOST)
+        self._node = self._new_life()
+        self._coming_back = asyncio.get_running_loop().create_task(self._come_back())
+
+    async def _come_back(self) -> None:
+        await until_done("Registering", self._register, self.stopping.event)
+        self._heartbeat.start(self._node.id)
+        self._claimer.wake()
+
+    def _call_from_thread(self, callback: Callable[[], None]) -> None:
+        if self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            _log.debug("The worker's loop has ended already")
+
+    def _loop_time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _new_life(self) -> WorkerNode:
+        return WorkerNode(
+            id=f"{self.options.name}/{uuid.uuid4().hex[:12]}",
+            name=self.options.name,
+            lease=self.options.lease,
+            concurrency=self.options.concurrency,
+            types=self._types,
+            queues=self.options.queues,
+        )
