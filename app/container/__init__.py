@@ -1,6 +1,6 @@
 """TaskQueueContainer: the composition root, which an application's own container embeds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from dependency_injector import containers, providers
@@ -10,6 +10,7 @@ from app.container.engines import Engines
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
+from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
 from app.infra.clock import SystemClock
 from app.infra.events.signals import TaskSignals
@@ -55,6 +56,7 @@ def _examples(settings: Settings, stats: Bound[[], Any], list_tasks: Bound[..., 
         port=settings.smtp_port,
         username=settings.smtp_username,
         password=None if password is None else password.get_secret_value(),
+        starttls=settings.smtp_starttls,
         sender=settings.smtp_from,
     )
     return example_jobs(
@@ -149,20 +151,16 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         instance_of=JobCatalog,
         default=providers.ThreadSafeSingleton(load_jobs, settings.provided.worker_jobs, examples.provider),
     )
+    new_id = providers.ThreadSafeSingleton(TaskIds)
     enqueue: providers.Provider[EnqueueTasks] = providers.Factory(
         EnqueueTasks,
         jobs,
-        providers.Object(TaskIds()),
+        new_id,
         settings.provided.worker_max_attempts,
         settings.provided.worker_max_payload,
     )
-    enqueue_tasks = _bound(
-        unit_of_work,
-        EnqueueTasks,
-        jobs,
-        providers.Object(TaskIds()),
-        settings.provided.worker_max_attempts,
-        settings.provided.worker_max_payload,
+    enqueue_tasks: providers.Provider[Bound[[Iterable[NewTask]], list[WorkerTask]]] = providers.Factory(
+        Bound, unit_of_work, enqueue
     )
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
     check_queue = _bound(unit_of_work, CheckQueue, jobs)

@@ -8,6 +8,7 @@ from typing import Any, Self
 from app.domain.errors import InvalidInput
 
 MAX_DEPTH = 128
+_MAX_PATH = 200
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 
 
@@ -26,10 +27,12 @@ class JsonText:
         and nesting deeper than 128, anything JSON has no word for, and more than *limit* bytes of UTF-8.
         Raises InvalidInput.
         """
-        _check(value, field, 0)
         try:
+            _check(value, 0)
             text = _ENCODER.encode(value)
             size = len(text.encode())
+        except _Refused as refused:
+            raise InvalidInput(_path(field, refused), refused.value, refused.rule) from None
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(field, value, f"cannot be written as JSON: {error}") from error
         if limit is not None and size > limit:
@@ -40,41 +43,65 @@ class JsonText:
         return json.loads(self.text)
 
 
-def _check(value: Any, path: str, depth: int) -> None:
+class _Refused(Exception):
+    """What is wrong, found deep inside; the way to it is written down on the way out, as most values are right."""
+
+    def __init__(self, value: Any, rule: str) -> None:
+        self.value = value
+        self.rule = rule
+        self.places: list[str] = []
+
+
+def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
-        _check_text(value, path)
+        _check_text(value)
     elif value is None or isinstance(value, int):
         return
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise InvalidInput(path, value, "must be a finite number: JSON has no NaN and no infinity")
+            raise _Refused(value, "must be a finite number: JSON has no NaN and no infinity")
     elif not isinstance(value, dict | list | tuple):
-        rule = f"must be JSON (dict, list, text, number, bool, None), not {type(value).__name__}"
-        raise InvalidInput(path, value, rule)
+        raise _Refused(value, f"must be JSON (dict, list, text, number, bool, None), not {type(value).__name__}")
     elif depth >= MAX_DEPTH:
-        raise InvalidInput(path[:200], type(value).__name__, f"must not nest deeper than {MAX_DEPTH}, or hold itself")
+        raise _Refused(type(value).__name__, f"must not nest deeper than {MAX_DEPTH}, or hold itself")
     elif isinstance(value, dict):
-        _check_keys(value, path)
-        for key, inner in value.items():
-            _check(inner, f"{path}.{key}", depth + 1)
+        _check_dict(value, depth)
     else:
         for index, inner in enumerate(value):
-            _check(inner, f"{path}[{index}]", depth + 1)
+            try:
+                _check(inner, depth + 1)
+            except _Refused as refused:
+                refused.places.append(f"[{index}]")
+                raise
 
 
-def _check_keys(value: dict[Any, Any], path: str) -> None:
-    for key in value:
+def _check_dict(value: dict[Any, Any], depth: int) -> None:
+    for key, inner in value.items():
         if not isinstance(key, str):
-            raise InvalidInput(path, key, "must have text as its keys")
-        _check_text(key, f"{path} (a key)")
+            raise _Refused(key, "must have text as its keys")
+        try:
+            _check_text(key)
+        except _Refused as refused:
+            refused.places.append(" (a key)")
+            raise
+        try:
+            _check(inner, depth + 1)
+        except _Refused as refused:
+            refused.places.append(f".{key}")
+            raise
 
 
-def _check_text(value: str, path: str) -> None:
+def _check_text(value: str) -> None:
     if "\0" in value:
-        raise InvalidInput(path, value, "must not contain NUL characters, which PostgreSQL cannot hold")
+        raise _Refused(value, "must not contain NUL characters, which PostgreSQL cannot hold")
     if value.isascii():
         return
     try:
         value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(path, value, "must not contain lone surrogates, which UTF-8 cannot hold") from error
+    except UnicodeEncodeError:
+        raise _Refused(value, "must not contain lone surrogates, which UTF-8 cannot hold") from None
+
+
+def _path(field: str, refused: _Refused) -> str:
+    path = field + "".join(reversed(refused.places))
+    return path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH]}…"

@@ -4,7 +4,7 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -70,10 +70,11 @@ class Settings(BaseSettings):
     worker_task_types: Names = ()
 
     smtp_host: str | None = Field(None, description="of the example email:send; unset: it writes .eml files")
-    smtp_port: int = Field(25, ge=1, le=65_535)
+    smtp_port: int = Field(587, ge=1, le=65_535)
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
-    smtp_from: str = "worker@localhost"
+    smtp_starttls: Literal["auto", "always", "never"] = "auto"
+    smtp_from: str = "Task queue <tasks@localhost>"
 
     def __init__(self, **values: Any) -> None:
         """Raises InvalidSettings."""

@@ -37,7 +37,7 @@ class Interruption(Enum):
 
 
 class Attempt:
-    """Runs the handler and reports the outcome once, to ``on_end``; None when the lease was lost and nobody cares.
+    """Runs the handler and reports the outcome once, to ``on_end``.
 
     ``on_left`` is called instead of waiting on when the handler outlives its outcome (a thread cannot be stopped, a
     coroutine may refuse to), and ``on_gone`` when such a handler ends after all. All callbacks run on the loop.
@@ -52,7 +52,7 @@ class Attempt:
         timeout: float,
         max_result: int,
         threads: HandlerThreads,
-        on_end: Callable[["Attempt", Outcome | None], None],
+        on_end: Callable[["Attempt", Outcome], None],
         on_left: Callable[["Attempt"], None],
         on_gone: Callable[["Attempt"], None],
     ) -> None:
@@ -90,6 +90,8 @@ class Attempt:
             self._leave()
             return
         self._running.cancel()
+        # Cancelled before its first step, a coroutine never gets to say how it ended.
+        self._running.add_done_callback(self._never_ran)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(CANCEL_GRACE, self._leave)
@@ -105,20 +107,17 @@ class Attempt:
             self._end(outcome)
 
     def _run_in_thread(self) -> None:
-        outcome: Completed | None = None
-        raised: BaseException | None = None
         try:
-            outcome = self._completed(self._job.handler(self.task.payload, self._context))
+            ended: Completed | BaseException = self._completed(self._job.handler(self.task.payload, self._context))
         except BaseException as error:  # as above; in a thread it would only vanish
-            raised = error
-
-        def report() -> None:
-            self._end(outcome if raised is None else self._outcome_of(raised))
-
+            ended = error
         try:
-            self._loop.call_soon_threadsafe(report)
+            self._loop.call_soon_threadsafe(self._end_of_thread, ended)
         except RuntimeError:
             _log.warning("Task %s ended after its worker did; its outcome is dropped", self.task.id)
+
+    def _end_of_thread(self, ended: Completed | BaseException) -> None:
+        self._end(ended if isinstance(ended, Completed) else self._outcome_of(ended))
 
     def _completed(self, result: Any) -> Completed:
         try:
@@ -129,21 +128,22 @@ class Attempt:
             # Another attempt would bring the same again, and its effects twice.
             raise FailForGood(f"the handler returned what cannot be stored: {error}") from error
 
-    def _outcome_of(self, error: BaseException) -> Outcome | None:
+    def _never_ran(self, running: "asyncio.Task[None]") -> None:
+        if not self.ended:
+            self._end(self._interrupted(None))
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
         if self.interruption is not None and not isinstance(error, HandlerAnswer):
             return self._interrupted(error)
         return verdict(error, self.task, self._job)
 
-    def _interrupted(self, error: BaseException | None) -> Outcome | None:
-        match self.interruption:
-            case Interruption.SHUTDOWN:
-                return Released()
-            case Interruption.LEASE_LOST:
-                return None
-            case _:
-                late = AttemptTimedOut(f"no result within {self._timeout:g} s")
-                late.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
-                return verdict(late, self.task, self._job)
+    def _interrupted(self, error: BaseException | None) -> Outcome:
+        if self.interruption is not Interruption.TIMEOUT:
+            # Of a lost lease too: the fence refuses it, and that is how everybody hears of it.
+            return Released()
+        late = AttemptTimedOut(f"no result within {self._timeout:g} s")
+        late.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
+        return verdict(late, self.task, self._job)
 
     def _leave(self) -> None:
         """End the attempt although its handler goes on."""
@@ -158,7 +158,7 @@ class Attempt:
         self._on_left(self)
         self._end(self._interrupted(None), still_running=True)
 
-    def _end(self, outcome: Outcome | None, *, still_running: bool = False) -> None:
+    def _end(self, outcome: Outcome, *, still_running: bool = False) -> None:
         if self._left and not still_running:
             _log.info("The handler left behind by task %s (%s) has ended", self.task.id, self.task.type)
             self._on_gone(self)

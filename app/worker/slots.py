@@ -102,11 +102,10 @@ class Slots:
         if not attempt.ended:
             self._settler.report(progress)
 
-    def _ended(self, attempt: Attempt, outcome: Outcome | None) -> None:
+    def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         self._attempts.discard(attempt)
         self.finished += 1
-        if outcome is not None:
-            self._settler.add(EndedAttempt(attempt.task, outcome))
+        self._settler.add(EndedAttempt(attempt.task, outcome))
         if not self._attempts:
             self._empty.set()
         self._on_free()

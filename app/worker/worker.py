@@ -27,6 +27,8 @@ _log = logging.getLogger("app.worker")
 
 FLUSH_TIMEOUT = 10.0
 """Seconds a stopping worker tries to store its last outcomes; what it cannot is recovered by others."""
+CLAIM_GRACE = 5.0
+"""Seconds a claim under way has at least to bring its answer."""
 
 
 class EventReceivers(Protocol):
@@ -140,30 +142,44 @@ class Worker:
             maintaining = self._loop.create_task(self._maintenance.run(), name="maintenance")
             claiming = self._loop.create_task(claim(), name="claimer")
             _log.info("Worker %s runs %s", self._node.id, ", ".join(self._types) or "nothing: it knows no job")
+            services = (settling, maintaining, claiming)
+            cancelled = await self._until_stopped(claiming)
             try:
-                stopped = self._loop.create_task(stop.wait())
-                await asyncio.wait({stopped, claiming}, return_when=asyncio.FIRST_COMPLETED)
-                stopped.cancel()
                 await self._end_attempts(claiming)
                 if not await self._settler.wait_until_settled(FLUSH_TIMEOUT):
                     _log.error("The last outcomes could not be stored; their tasks are recovered by others")
                 await self._leave()
             finally:
-                # Also when this very coroutine is cancelled: no thread or loop of ours may go on.
-                for service in (claiming, settling, maintaining):
+                for service in services:
                     service.cancel()
                 self._notifications.stop()
                 self._heartbeat.stop()
             await self._receivers.aclose()
             _log.info("Worker %s has stopped after %d attempt(s)", self._node.id, self._slots.finished)
-            if claiming.done():
+            if cancelled:
+                raise asyncio.CancelledError
+            if claiming.done() and not claiming.cancelled():
                 claiming.result()  # what ended the claiming ends the run
 
+    async def _until_stopped(self, claiming: "asyncio.Task[None]") -> bool:
+        """Wait for the end of the work; whether it came by cancelling this coroutine, which asks for a hurried one."""
+        stopped = asyncio.ensure_future(self.stopping.event.wait())
+        try:
+            await asyncio.wait({stopped, claiming}, return_when=asyncio.FIRST_COMPLETED)
+            return False
+        except asyncio.CancelledError:
+            self.stop()
+            self.stop()
+            return True
+        finally:
+            stopped.cancel()
+
     async def _end_attempts(self, claiming: "asyncio.Task[None]") -> None:
-        self._claimer.close()
-        # Not cancelled: the answer of a claim under way names tasks that are ours now.
-        await asyncio.wait({claiming})
         grace = self._loop_time() + self.options.shutdown_grace
+        self._claimer.close()
+        # Not cancelled at once: the answer of a claim under way names tasks that are ours now.
+        await asyncio.wait({claiming}, timeout=max(CLAIM_GRACE, self.options.shutdown_grace))
+        claiming.cancel()
         emptied = asyncio.ensure_future(self._slots.wait_until_empty())
         hurried = asyncio.ensure_future(self.stopping.hurry.wait())
         await asyncio.wait(

@@ -58,7 +58,7 @@ def _in_ascii(mailbox: Address) -> Address:
     if not (mailbox.username and mailbox.username.isascii() and _DOMAIN.fullmatch(domain)):
         raise ValueError("not a mailbox every server can take")
     # The parser decodes =?…?= in a name, and so may bring to light what was not in the text.
-    return Address(one_line(mailbox.display_name), one_line(mailbox.username), domain)
+    return Address(one_line(mailbox.display_name), mailbox.username, domain)
 
 
 def _plain(subject: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field
 from app.domain.jobs.context import TaskContext
 from app.domain.tasks.statistics import TaskStats
 from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.find import MAX_LISTED
 from app.worker.examples.files import write_whole
 from app.worker.examples.page import page
 from app.worker.examples.payload import Line, Payload
@@ -28,7 +29,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 class Report(Payload):
     """The payload of ``report:generate``: how many of the newest tasks, under which title."""
 
-    limit: int = Field(default=1000, ge=1, le=100_000)
+    limit: int = Field(default=1000, ge=1, le=MAX_LISTED)
     title: Annotated[Line, Field(min_length=1, max_length=200)] = "Task queue"
 
 
