@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 
-from app.worker.stopping import end_process_when_stuck
+from app.worker.stopping import end_process_when_stuck, ignore_signals, signals_to
 from app.worker.worker import Worker
 
 _log = logging.getLogger("app.worker")
@@ -21,7 +21,11 @@ def run_process(worker: Worker, *, drain: bool, aclose: Callable[[], Awaitable[N
     end_process_when_stuck(worker.stopping, worker.options.shutdown_grace, worker.give_back_everything)
     # Not asyncio.run, which would wait for coroutines that swallow their cancellation.
     runner = asyncio.Runner()
-    attempts = runner.run(_work(worker, drain, aclose))
+    # Already here, so that a signal which comes while the worker is still getting ready ends it in good order too.
+    with signals_to(worker.stop):
+        attempts = runner.run(_work(worker, drain, aclose))
+        if worker.stopping.requested:
+            ignore_signals()
     if worker.left_behind:
         _log.warning("%d handler(s) still run; the process ends without them", worker.left_behind)
         sys.stdout.flush()

@@ -60,11 +60,13 @@ def make_runnable(user: int, installation: Path) -> None:
     found = (installation / "bin" / "postgres").stat()
     if found.st_uid == user or found.st_mode & _OTHERS_RUN == _OTHERS_RUN:
         return
-    _log.warning("chmod -R o+rX %s: PostgreSQL's user %s must run it", installation, name_of(user))
-    for place in (installation, *installation.rglob("*")):
-        if not place.is_symlink():
-            mode = stat.S_IMODE(place.stat().st_mode)
-            place.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+    package = installation.parent
+    for tree in package, package.with_name(f"{package.name}.libs"):  # the libraries that auditwheel has added
+        _log.warning("chmod -R o+rX %s: PostgreSQL's user %s must run it", tree, name_of(user))
+        for place in (tree, *tree.rglob("*")) if tree.exists() else ():
+            if not place.is_symlink():
+                mode = stat.S_IMODE(place.stat().st_mode)
+                place.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
 
 
 def _system_user() -> tuple[int, int]:

@@ -41,7 +41,7 @@ class Cluster:
         self.log = self.home / "server.log"
         self._settings = settings or {}
         self._owner: tuple[int, int] | None = None  # user and group to become, when we are root
-        self._sockets = self.home
+        self._sockets = _place_for_sockets(self.home)
 
     def prepare(self) -> None:
         """Make the folder, unless it is there, and find out as whom its server runs."""
@@ -50,7 +50,6 @@ class Cluster:
 
         self.home.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         self._owner = owner_of(self.home)
-        self._sockets = self._place_for_sockets()
 
     def initialise(self) -> None:
         """Make the data, unless they are there. Only one process at a time may do this."""
@@ -74,6 +73,8 @@ class Cluster:
 
     def start(self) -> None:
         """Return when the server takes connections. Only one process at a time may do this."""
+        if self._sockets != self.home:
+            self._make_place_for_sockets()
         deadline = time.monotonic() + _PATIENCE
         while (answer := self._answer()) != "accepting":
             if time.monotonic() > deadline:
@@ -162,18 +163,20 @@ class Cluster:
         programs = installation_for(self.data) / "bin"
         return run(programs / program, *arguments, data=self.data, owner=self._owner)
 
-    def _place_for_sockets(self) -> Path:
-        """The home, or a folder in /tmp for a home whose path a socket cannot have."""
-        path = os.fsencode(self.home)
-        if len(path) + 1 + len(_SOCKET) <= _LONGEST_SOCKET and _PLAIN_PATH.fullmatch(str(self.home)):
-            return self.home
-        # Not TMPDIR: at times that is long too, or closed to the server's user.
-        folder = Path("/tmp", f"postgres-{hashlib.sha256(path).hexdigest()[:16]}")  # noqa: S108
-        folder.mkdir(mode=_PRIVATE, exist_ok=True)
-        if self._owner and folder.lstat().st_uid == 0:
-            os.chown(folder, *self._owner, follow_symlinks=False)
+    def _make_place_for_sockets(self) -> None:
+        self._sockets.mkdir(mode=_PRIVATE, exist_ok=True)
+        if self._owner and self._sockets.lstat().st_uid == 0:
+            os.chown(self._sockets, *self._owner, follow_symlinks=False)
         # The name can be guessed, so somebody else may have been here first.
-        found, owner = folder.lstat(), self._owner[0] if self._owner else os.geteuid()
+        found, owner = self._sockets.lstat(), self._owner[0] if self._owner else os.geteuid()
         if found.st_uid != owner or found.st_mode != stat.S_IFDIR | _PRIVATE:
-            raise EmbeddedPostgresUnavailable(f"{folder} is not the private folder that it should be")
-        return folder
+            raise EmbeddedPostgresUnavailable(f"{self._sockets} is not the private folder that it should be")
+
+
+def _place_for_sockets(home: Path) -> Path:
+    """The home, or a folder in /tmp for a home whose path a socket cannot have."""
+    path = os.fsencode(home)
+    if len(path) + 1 + len(_SOCKET) <= _LONGEST_SOCKET and _PLAIN_PATH.fullmatch(str(home)):
+        return home
+    # Not TMPDIR: at times that is long too, or closed to the server's user.
+    return Path("/tmp", f"postgres-{hashlib.sha256(path).hexdigest()[:16]}")  # noqa: S108

@@ -31,6 +31,7 @@ class EmbeddedPostgres:
     def __init__(self, data: Path) -> None:
         self._cluster = Cluster(data)
         self._mutex = threading.Lock()
+        self._joined = False
         self._use: int | None = None  # the descriptor that holds this user's lock
 
     def start(self) -> str:
@@ -55,7 +56,7 @@ class EmbeddedPostgres:
         """Stop using the server, and stop it when nobody else uses it. Registered with ``atexit`` as well."""
         with self._mutex:
             try:
-                if self._use is not None:
+                if self._joined:
                     with locked(self._cluster.home):
                         self._leave()
             # Somebody removed the data or the wheel; a server without data notices within a minute and ends.
@@ -63,20 +64,23 @@ class EmbeddedPostgres:
                 _log.warning("Could not stop the embedded PostgreSQL: %s", error)
 
     def _join(self) -> None:
+        if not self._joined:
+            self._joined = True
+            atexit.register(self.close)
         # Anew each time: the folder may have been removed and made again since.
         before, self._use = self._use, lock(self._cluster.data, shared=True)
-        if before is None:
-            atexit.register(self.close)
-        else:
+        if before is not None:
             os.close(before)
 
     def _leave(self) -> None:
         use, self._use = self._use, None
-        atexit.unregister(self.close)
         if use is not None:
             os.close(use)
         with suppress(BlockingIOError), locked(self._cluster.data, wait=False):
             self._cluster.stop()
+        # Last: when a Ctrl-C cuts this short, there is another try at exit.
+        self._joined = False
+        atexit.unregister(self.close)
 
 
 @contextmanager
