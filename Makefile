@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint types imports test check migrate migration worker lock format-check requirements
+.PHONY: help install format lint types imports test check docs migrate migration worker lock format-check requirements
 
 # A line "target: needs  ## what it does" is all it takes to be listed here.
 help:
@@ -32,6 +32,9 @@ test: $(READY)  ## the tests, on a real PostgreSQL (ARGS="-k claim")
 # `test` stands last, so that the quick checks speak first. Make runs a target once in an invocation, which is
 # why .ci/run says `make test check`: the suite as the README runs it, then the rest, and not the suite again.
 check: format-check lint types imports requirements test  ## all that must hold before a commit
+
+docs: $(READY)  ## make the generated parts of docs/ anew
+	$(BIN)/python docs/lifecycle.py
 
 migrate: $(READY)  ## bring the database to the schema this version needs
 	$(BIN)/python -m app migrate

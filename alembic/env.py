@@ -1,7 +1,11 @@
 """Runs migrations in one transaction, one migrator at a time, on our schema alone."""
 
+from collections.abc import Callable
+from typing import Any
+
 from alembic import context
-from sqlalchemy import Connection, func, select, text
+from alembic.ddl.base import AlterTable
+from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.schema import CreateSchema
 
 from app.infra.postgres.migrations import options_for
@@ -21,6 +25,7 @@ def migrate(connection: Connection, schema: str) -> None:
         transaction_per_migration=False,
         **options_for(schema),
     )
+    event.listen(connection, "before_execute", _in(schema), retval=True)
     with connection.begin():
         # Everything is local to the transaction, advisory lock included: it works through a transaction pooler.
         connection.execute(text(f"SET LOCAL lock_timeout = '{MIGRATOR_TIMEOUT}'"))
@@ -31,6 +36,17 @@ def migrate(connection: Connection, schema: str) -> None:
             connection.execute(CreateSchema(schema))
         with context.begin_transaction():
             context.run_migrations()
+
+
+def _in(schema: str) -> Callable[..., Any]:
+    """Alembic's own ALTER TABLE constructs know no schema_translate_map, and would change another queue's tables."""
+
+    def translate(connection: Connection, element: Any, *parameters: Any) -> Any:
+        if isinstance(element, AlterTable) and element.schema == SCHEMA:
+            element.schema = schema
+        return element, *parameters[:2]
+
+    return translate
 
 
 if "connection" in context.config.attributes:

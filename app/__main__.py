@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _work(tasks: TaskQueueContainer, args: Namespace) -> int:
     if args.reload:
         return run_reloading()
+    tasks.listeners()
     attempts = run_process(tasks.worker(), drain=args.drain, aclose=tasks.aclose)
     if args.drain:
         print(json.dumps({"attempts": attempts}) if args.json else f"{attempts} attempt(s) run")

@@ -7,6 +7,7 @@ from dependency_injector import containers, providers
 
 from app.container.catalogs import load_jobs
 from app.container.engines import Engines
+from app.container.listeners import connect_listeners
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
@@ -176,6 +177,8 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         verify=migrations.provided.verify,
         max_result=settings.provided.worker_max_payload,
     )
+
+    listeners = providers.Callable(connect_listeners, settings.provided.worker_listeners, signals)
 
     close = providers.Callable(_close, signals, engines)
     aclose = providers.Callable(_aclose, signals, engines)

@@ -96,10 +96,14 @@ class Engines:
             self._embedded.close()
 
 
-E = TypeVar("E")
+E = TypeVar("E", Engine, AsyncEngine)
 
 
 def _checked(field: str, value: object, kind: type[E]) -> E | None:
-    if value is None or isinstance(value, kind):
-        return value
-    raise InvalidInput(field, value, f"must be a SQLAlchemy {kind.__name__}")
+    if value is None:
+        return None
+    if not isinstance(value, kind):
+        raise InvalidInput(field, value, f"must be a SQLAlchemy {kind.__name__}")
+    if value.dialect.name != "postgresql":
+        raise InvalidInput(field, value.dialect.name, "must lead to PostgreSQL")
+    return value

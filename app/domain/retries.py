@@ -1,11 +1,12 @@
 """Retry policies: how long a failed attempt waits before the next one."""
 
-import math
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.domain.errors import InvalidInput
+from app.domain.moments import checked_seconds
 
 RetryPolicy = Callable[[int, BaseException], "float | None"]
 """``(failures, error) -> seconds``: the wait after the *failures*-th failure, counted from 1; None ends the task."""
@@ -14,9 +15,9 @@ ShouldRetry = Callable[[BaseException], bool]
 """Whether an error is worth another attempt at all."""
 
 
-def _checked_seconds(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise InvalidInput(name, value, "must be a finite number of seconds, 0 or more")
+def _keep_seconds(policy: object, *names: str) -> None:
+    for name in names:
+        object.__setattr__(policy, name, checked_seconds(name, getattr(policy, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,18 @@ class Exponential:
     random: Callable[[], float] = field(default=random.random, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _checked_seconds("first", self.first)
-        _checked_seconds("cap", self.cap)
-        if not (math.isfinite(self.factor) and self.factor >= 1):
+        _keep_seconds(self, "first", "cap")
+        factor: object = self.factor
+        number = isinstance(factor, int | float) and not isinstance(factor, bool)
+        if not (number and 1 <= self.factor <= sys.float_info.max):
             raise InvalidInput("factor", self.factor, "must be a finite number, 1 or more")
 
     def __call__(self, failures: int, error: BaseException) -> float:
         try:
-            delay = min(self.cap, self.first * self.factor ** (failures - 1))
+            # As a float, because a whole number would be raised to thousands of digits first.
+            delay = min(self.cap, self.first * float(self.factor) ** (failures - 1))
         except OverflowError:
-            delay = self.cap
+            delay = self.cap if self.first else 0.0
         return delay * self.random() if self.jitter else delay
 
 
@@ -55,8 +58,7 @@ class Linear:
     cap: float = 3600
 
     def __post_init__(self) -> None:
-        _checked_seconds("step", self.step)
-        _checked_seconds("cap", self.cap)
+        _keep_seconds(self, "step", "cap")
 
     def __call__(self, failures: int, error: BaseException) -> float:
         return min(self.cap, self.step * failures)
@@ -69,7 +71,7 @@ class Constant:
     delay: float
 
     def __post_init__(self) -> None:
-        _checked_seconds("delay", self.delay)
+        _keep_seconds(self, "delay")
 
     def __call__(self, failures: int, error: BaseException) -> float:
         return self.delay

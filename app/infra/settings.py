@@ -54,6 +54,9 @@ class Settings(BaseSettings):
 
     worker_schema: str = Field("worker", pattern=r"^[a-z_][a-z0-9_]{0,49}$")
     worker_jobs: str | None = Field(None, description="package.module:catalog, comma-separated")
+    worker_listeners: str | None = Field(
+        None, description="package.module:function, comma-separated; each is called with the signals of the worker"
+    )
     worker_concurrency: int = Field(
         5, ge=1, le=10_000, validation_alias=AliasChoices("worker_concurrency", "job_concurrency")
     )

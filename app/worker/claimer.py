@@ -144,8 +144,9 @@ class Claimer:
             self._slots.start(task, request.worker_id)
         if len(claimed) >= room:
             self._look = True
-        elif not spared:
-            await self._next_due()
+        elif not spared and await self._next_due() == 0:
+            # Due, and not to be had: somebody has it locked, or we were buried and do not know it yet.
+            self._due_at = asyncio.get_running_loop().time() + _BREATH
         return len(lost) + len(claimed)
 
     async def _next_due(self) -> float | None:

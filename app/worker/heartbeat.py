@@ -42,6 +42,8 @@ class Heartbeat:
         """Beat for *worker_id*, which is registered; called again with the next life's id after a lease was lost."""
         self.worker_id = worker_id
         if self._thread is None:
+            # Whoever has just come cannot know whether the database has, too, and must let the others beat first.
+            self._steady_since = time.monotonic()
             self._thread = threading.Thread(target=self._run, name="app-heartbeat", daemon=True)
             self._thread.start()
 
@@ -51,7 +53,7 @@ class Heartbeat:
             self._thread.join(timeout=1)
 
     def steady_for(self) -> float:
-        """Seconds since the last trouble with beating; infinite when there was none."""
+        """Seconds since the start, or the last trouble with beating."""
         return time.monotonic() - self._steady_since
 
     def _run(self) -> None:
@@ -69,5 +71,6 @@ class Heartbeat:
             pause = self._interval
             if time.monotonic() - began > _SLOW:
                 self._steady_since = time.monotonic()
+                pause = 0.0  # what it stored is the moment it was sent, which by now may be a lease ago
             if not alive and worker_id == self.worker_id:
                 self._on_lost(worker_id)

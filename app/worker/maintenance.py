@@ -39,12 +39,12 @@ class Maintenance:
             pause = self._interval
             try:
                 if (wait := self._settling - self._heartbeat.steady_for()) > 0:
-                    pause = wait
+                    pause = min(wait, pause)
                 else:
                     await self._recover()
-                    if checks % _CHECKS_PER_LOOK == 0:
-                        await self._look_at_types()
-                    checks += 1
+                if checks % _CHECKS_PER_LOOK == 0:
+                    await self._look_at_types()
+                checks += 1
                 pauses.succeeded()
             except Exception as error:  # a maintenance that ends would leave orphans behind
                 pause = pauses.failed(error)

@@ -57,13 +57,18 @@ async def bounded(call: Awaitable[R]) -> R:
         raise DatabaseUnavailable(f"no answer within {CALL_TIMEOUT:g} s", outcome_unknown=True) from error
 
 
-async def until_done(name: str, call: Callable[[], Awaitable[R]], stopping: asyncio.Event) -> R | None:
-    """Try *call* until the database lets it through; None when told to stop meanwhile."""
+async def until_done(
+    name: str,
+    call: Callable[[], Awaitable[R]],
+    stopping: asyncio.Event,
+    despite: type[Exception] = DatabaseUnavailable,
+) -> R | None:
+    """Try *call*, *despite* such errors, until the database lets it through; None when told to stop meanwhile."""
     pauses = Pauses(name)
     while not stopping.is_set():
         try:
             return await bounded(call())
-        except DatabaseUnavailable as error:
+        except despite as error:
             await waited(stopping, pauses.failed(error))
     return None
 

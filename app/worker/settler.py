@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from app.domain.errors import DatabaseUnavailable, SchemaMismatch
+from app.domain.errors import QueueError
 from app.domain.identifiers import TaskId
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Failed, RetryIn, Snoozed
@@ -60,7 +60,7 @@ class Settler:
             while self._ended or self._reports:
                 try:
                     await self._flush()
-                except (DatabaseUnavailable, SchemaMismatch) as error:
+                except Exception as error:  # a settler that ends would leave a worker behind that stores nothing
                     # What was sent may have been stored all the same: ask, the next time something is refused.
                     self._again = True
                     await asyncio.sleep(self._pauses.failed(error))
@@ -77,7 +77,7 @@ class Settler:
         self._reports.clear()
         try:
             await self._store(batch, reports)
-        except (DatabaseUnavailable, SchemaMismatch):
+        except QueueError:
             for report in reports:
                 self._reports.setdefault((report.task.id, report.task.lease_seq), report)
             raise
@@ -85,10 +85,15 @@ class Settler:
             _log.exception("A batch of %d outcomes could not be stored; trying them one by one", len(batch))
             for one in batch:
                 await self._store_alone(one)
-        del self._ended[: len(batch)]
-        for one in batch:
+                self._stored(1)
+        else:
+            self._stored(len(batch))
+
+    def _stored(self, count: int) -> None:
+        for one in self._ended[:count]:
             if isinstance(one.outcome, RetryIn | Snoozed):
                 self._on_put_back(one.outcome.delay)
+        del self._ended[:count]
 
     async def _store(self, batch: Sequence[EndedAttempt], reports: Sequence[ReportedProgress]) -> None:
         def store(tx: Transaction) -> frozenset[TaskId]:
@@ -103,7 +108,7 @@ class Settler:
         """One outcome that the database will not hold must not keep the others from being stored."""
         try:
             await self._store([one], [])
-        except (DatabaseUnavailable, SchemaMismatch):
+        except QueueError:
             raise
         except Exception as error:
             _log.exception("The outcome of task %s cannot be stored; it is stored as failed", one.task.id)

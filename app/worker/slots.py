@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 
 from app.domain.identifiers import TaskId
@@ -66,10 +67,15 @@ class Slots:
         if job is None:  # claims name the known types, so only a catalog that shrank can bring this about
             self._settler.add(EndedAttempt(task, Released()))
             return
-        loop = asyncio.get_running_loop()
+        loop, loop_thread = asyncio.get_running_loop(), threading.get_ident()
 
         def report(percent: float, message: str | None) -> None:
-            loop.call_soon_threadsafe(self._report, attempt, ReportedProgress(task, percent, message))
+            progress = ReportedProgress(task, percent, message)
+            if threading.get_ident() == loop_thread:
+                # At once: a coroutine that reports and returns would have ended before its report arrived.
+                self._report(attempt, progress)
+            else:
+                loop.call_soon_threadsafe(self._report, attempt, progress)
 
         attempt = Attempt(
             task,

@@ -32,7 +32,9 @@ class Stopping:
         """Stop; said again: hurry. From any thread, and from signal handlers."""
         self.hurried = self.requested
         self.requested = True
-        self.noticed.set()
+        if not self.hurried:
+            # Once: a signal handler that interrupts another one in here would wait for its lock for ever.
+            self.noticed.set()
         if self._loop is not None:
             try:
                 self._loop.call_soon_threadsafe(self._pass_on)
@@ -73,15 +75,30 @@ def signals_to(request: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is handle:
+                signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """Let no further SIGTERM or SIGINT change how a process ends that has been asked to, and is about to."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def end_process_when_stuck(stopping: Stopping, grace: float, give_back: Callable[[], None]) -> None:
     """Watch, from a thread, over the end of a process that belongs to its worker.
 
-    A handler that blocks the event loop also blocks the orderly end. When the process is still there five seconds after
-    *grace*, or after a second signal, its tasks are given back from here and it is ended with exit code 0.
+    A handler that blocks the event loop also blocks the orderly end, and so does a database that hangs. When the process
+    is still there five seconds after *grace*, or after a second signal, its tasks are given back from here, if that can
+    be done in another three, and it is ended with exit code 0.
     """
+
+    def try_to_give_back() -> None:
+        try:
+            give_back()
+        except Exception:
+            _log.exception("The tasks could not be given back; they are recovered when the lease runs out")
 
     def watch() -> None:
         stopping.noticed.wait()
@@ -90,11 +107,14 @@ def end_process_when_stuck(stopping: Stopping, grace: float, give_back: Callable
         while waited < (_MARGIN if stopping.hurried else grace + _MARGIN):
             _never.wait(_STEP)
             waited += _STEP
-        _log.error("A handler blocks the event loop: giving this worker's tasks back and ending the process")
-        try:
-            give_back()
-        except Exception:
-            _log.exception("The tasks could not be given back; they are recovered when the lease runs out")
+        _log.error(
+            "This worker cannot end in good order (a handler blocks the event loop, or the database hangs):"
+            " giving its tasks back and ending the process"
+        )
+        # In a thread of its own, because a database that hangs would hold this one too.
+        giving = threading.Thread(target=try_to_give_back, name="app-give-back", daemon=True)
+        giving.start()
+        giving.join(_GIVING)
         logging.shutdown()
         os._exit(0)
 
@@ -102,5 +122,6 @@ def end_process_when_stuck(stopping: Stopping, grace: float, give_back: Callable
 
 
 _MARGIN = 5.0
+_GIVING = 3.0
 _STEP = 0.1
 _never = threading.Event()

@@ -232,7 +232,8 @@ class Worker:
         self._coming_back = asyncio.get_running_loop().create_task(self._come_back())
 
     async def _come_back(self) -> None:
-        await until_done("Registering", self._register, self.stopping.event)
+        # Whatever the trouble is: a worker that stays away is a deaf one.
+        await until_done("Registering", self._register, self.stopping.event, despite=Exception)
         self._heartbeat.start(self._node.id)
         self._claimer.wake()
 

@@ -76,8 +76,8 @@ class Model:
         row.state, row.holder, row.due, row.end = "pending", None, self.now, None
         if reset:
             row.attempts = 0
-        elif row.budget == row.attempts:
-            row.budget += 1
+        elif row.attempts >= row.budget:
+            row.budget = row.attempts + 1
 
     def clean(self, age: int) -> int:
         """How many tasks go."""

@@ -15,6 +15,8 @@ from app.domain.tasks.repository import ClaimRequest, Progress, Settled
 from app.domain.tasks.statistics import TaskStats, WaitingType
 from app.domain.tasks.task import WorkerTask
 from app.domain.workers import LiveWorker, WorkerNode
+from app.infra.memory.store import MemoryStore
+from app.infra.memory.unit_of_work import MemoryUnitOfWork
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
 from app.usecases.tasks.cleanup import CleanupTasks
@@ -161,3 +163,9 @@ def request(worker_id: str = "w1", **asked: Any) -> ClaimRequest:
 
 def completed(result: Any = None) -> Completed:
     return Completed(JsonText.of(result, field="result"))
+
+
+def in_memory(store: MemoryStore | None = None) -> Queue:
+    """A queue in memory with nothing in it, at noon, and nobody at work."""
+    clock, publisher = ManualClock(), Recorder()
+    return Queue(MemoryUnitOfWork(store or MemoryStore(), publisher, clock), clock, publisher)

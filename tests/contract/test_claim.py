@@ -101,6 +101,21 @@ def test_one_claim_after_the_other_keeps_the_order(queue: Queue) -> None:
     assert [task.id for task in tasks] == [task.id for claim in claims for task in claim]
 
 
+def test_urgency_beats_age_when_a_claim_takes_only_one(queue: Queue) -> None:
+    """
+    The task that waits longest is not the first when a more urgent one is due.
+    """
+    queue.register()
+    tasks = []
+    for priority in (0, -1, 1, 0, 1):
+        tasks.append(queue.enqueue(priority=priority))
+        queue.clock.advance(1)
+
+    claimed = [queue.claim_one().id for _ in tasks]
+
+    assert [tasks[index].id for index in (2, 4, 0, 3, 1)] == claimed
+
+
 def test_a_task_is_not_claimed_before_it_is_due(queue: Queue) -> None:
     """
     A task scheduled for a moment is there at that moment and not a microsecond before.

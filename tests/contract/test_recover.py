@@ -172,6 +172,23 @@ def test_recovery_goes_on_in_batches(queue: Queue) -> None:
     assert 7 == queue.stats().pending
 
 
+def test_an_orphan_is_a_running_task_whose_worker_is_not_registered(queue: Queue) -> None:
+    """
+    Not one that runs under a worker who is there, nor one that waits.
+    """
+    queue.register("w1")
+    queue.register("w2")
+    queue.enqueue_many([new_task() for _ in range(4)])
+    orphan, settled = queue.claim("w1", limit=2)
+    queue.fail_and_retry(settled)
+    queue.claim_one("w2")
+    queue.leave("w1")
+
+    found = queue.uow.run(lambda tx: tx.tasks.lock_orphans(10))
+
+    assert [(orphan.id, "w1", 1)] == [(task.id, task.worker_id, task.lease_seq) for task in found]
+
+
 def test_there_is_nothing_to_recover_in_peace(queue: Queue) -> None:
     """
     Recovery of an empty queue, and of one that only waits, does nothing.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -274,6 +275,7 @@ def _seen(task: WorkerTask) -> Facts:
     )
 
 
+@pytest.mark.timeout(600)  # green in seconds; red, it takes its time to find the shortest story
 def test_any_story_ends_as_the_model_says(adapter: str, new_queue: Callable[[], Queue]) -> None:
     """
     No task is lost or held twice, no lease falls or repeats, no attempt is miscounted, and the counts add up.

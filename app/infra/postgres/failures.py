@@ -8,9 +8,17 @@ from app.domain.errors import DatabaseUnavailable, QueueError, SchemaMismatch
 _NO_SUCH_THING = ("42P01", "3F000", "42703")
 """SQLSTATE of undefined table, schema and column (PostgreSQL, appendix A)."""
 
+_FORBIDDEN = ("42501", "25006")
+"""SQLSTATE of a privilege that is missing, and of a write where only reading is possible: a replica, say."""
 
-def translated(error: Exception, *, committing: bool = False) -> QueueError | None:
-    """The error of ours that *error* of SQLAlchemy's amounts to; None when it is neither outage nor missing schema."""
+_OUTAGE = ("08", "28", "3D", "40", "53", "55", "57", "58")
+"""SQLSTATE classes that psycopg counts as operational errors, and SQLAlchemy does not for asyncpg."""
+
+
+def translated(error: Exception, *, connecting: bool = False, committing: bool = False) -> QueueError | None:
+    """The error of ours that *error* of SQLAlchemy's amounts to, or None."""
+    if connecting and isinstance(error, OSError):  # asyncpg lets them through
+        return DatabaseUnavailable(str(error) or type(error).__name__)
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable(f"every connection of the pool is in use: {error}")
     if not isinstance(error, DBAPIError):
@@ -20,14 +28,23 @@ def translated(error: Exception, *, committing: bool = False) -> QueueError | No
             "The database lacks the tables of the task queue, or has them in another version"
             f" ({_first_line(error)}): run `python -m app migrate`."
         )
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return DatabaseUnavailable(_first_line(error), outcome_unknown=committing)
+    if _sqlstate(error) in _FORBIDDEN:
+        return QueueError(f"The database does not allow this: {_first_line(error)}")
+    outage = isinstance(error, OperationalError | InterfaceError) or (_sqlstate(error) or "").startswith(_OUTAGE)
+    if outage or connecting or error.connection_invalidated:
+        # A commit that was answered, with an error, has not happened.
+        return DatabaseUnavailable(_first_line(error), outcome_unknown=committing and error.connection_invalidated)
     return None
 
 
 def is_broken_connection(error: Exception) -> bool:
     """Whether the connection itself is gone, as after a restart of the server, so that a new one may do better."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_lock_timeout(error: Exception) -> bool:
+    """Whether a lock was waited for longer than ``lock_timeout`` allows."""
+    return isinstance(error, DBAPIError) and _sqlstate(error) == "55P03"
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -1,5 +1,6 @@
 """Migrations: bring a database to the schema this version needs, and refuse to work on another one."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
-from app.infra.postgres.failures import translated
+from app.infra.postgres.failures import is_lock_timeout, translated
 from app.infra.postgres.tables import SCHEMA
 
 VERSION_TABLE = "schema_version"
 
 _PACKAGE = Path(__file__).parents[2]
+
+# Alembic keeps the migration that runs in module globals, so two threads would run each other's.
+_one_at_a_time = threading.Lock()
 
 
 def _scripts() -> Path:
@@ -28,7 +32,8 @@ class Migrations:
     """The migrations of one database and schema, by Alembic, with a version table in that schema."""
 
     def __init__(self, engine: Engine, schema: str = SCHEMA) -> None:
-        self._engine = engine
+        # Whatever the application's engine is set to: whoever waited for another migrator must see what that one did.
+        self._engine = engine.execution_options(isolation_level="READ COMMITTED")
         self._schema = schema
 
     def upgrade(self) -> str:
@@ -43,10 +48,13 @@ class Migrations:
         if self.current() is not None:
             self._refuse_newer(self.current())
         try:
-            with self._engine.connect() as connection:
+            with _one_at_a_time, self._engine.connect() as connection:
                 config.attributes.update(connection=connection, schema=self._schema)
                 command.upgrade(config, "head")
         except Exception as error:
+            if is_lock_timeout(error):
+                reason = "somebody's transaction holds on to what must be changed, try again when it has ended"
+                raise DatabaseUnavailable(reason) from error
             if (ours := translated(error)) is not None:
                 raise ours from error
             raise
@@ -61,7 +69,7 @@ class Migrations:
                 options = {"version_table": VERSION_TABLE, "version_table_schema": self._schema}
                 return MigrationContext.configure(connection, opts=options).get_current_revision()
         except Exception as error:
-            if isinstance(ours := translated(error), DatabaseUnavailable):
+            if (ours := translated(error)) is not None:
                 raise ours from error
             raise
 

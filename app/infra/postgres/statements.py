@@ -15,7 +15,8 @@ class Statements:
     """One connection within a transaction that others begin and end.
 
     The schema goes with each statement, because ``Connection.execution_options`` would change the caller's own
-    connection when the transaction is a joined one.
+    connection when the transaction is a joined one. For the same reason what the caller has set there is undone for
+    our statements: a map of schemas (of tenants, say) is not about our tables, and a server-side cursor cannot insert.
     """
 
     __slots__ = ("_connection", "_now", "_options")
@@ -23,7 +24,11 @@ class Statements:
     def __init__(self, connection: Connection, schema: str, now: datetime | None = None) -> None:
         self._connection = connection
         self._now = now
-        self._options: dict[str, Any] = {} if schema == SCHEMA else {"schema_translate_map": {SCHEMA: schema}}
+        self._options: dict[str, Any] = {
+            "schema_translate_map": None if schema == SCHEMA else {SCHEMA: schema},
+            "stream_results": False,
+            "yield_per": None,
+        }
 
     def run(self, statement: Executable, parameters: Mapping[str, Any] | None = None, *, timed: bool = False) -> Rows:
         """All rows of *statement*; *timed* ones take a parameter ``now``."""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, TwoPhaseTransaction
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
@@ -17,6 +18,9 @@ from app.infra.postgres.failures import is_broken_connection, translated
 from app.infra.postgres.tables import SCHEMA
 from app.infra.postgres.transaction import PostgresTransaction
 from app.usecases.transaction import Publisher, Transaction
+
+ISOLATION = "READ COMMITTED"
+"""Of our own transactions. A joined one has its owner's."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,8 +44,10 @@ class PostgresUnitOfWork:
         schema: str = SCHEMA,
         clock: Clock | None = None,
     ) -> None:
-        self._engine = engine
-        self._async_engine = async_engine
+        # An application's engine may be set to AUTOCOMMIT, where nothing is a transaction, or to SERIALIZABLE, where
+        # claimers who skip each other's locks get errors instead.
+        self._engine = engine.execution_options(isolation_level=ISOLATION)
+        self._async_engine = None if async_engine is None else async_engine.execution_options(isolation_level=ISOLATION)
         self._publisher = publisher
         self._schema = schema
         self._clock = clock
@@ -75,13 +81,15 @@ class PostgresUnitOfWork:
         if not isinstance(session, Session | Connection):
             rule = "must be a SQLAlchemy Session or Connection (for the async kinds: aexecute_in)"
             raise InvalidInput("session", session, rule)
-        connection = session.connection() if isinstance(session, Session) else session
+        connection = _connection_of(session) if isinstance(session, Session) else session
         if connection.dialect.name != "postgresql":
             raise InvalidInput("session", connection.dialect.name, "must be connected to the queue's PostgreSQL")
         tx = self._transaction(connection)
         try:
             result = use_case(tx, *args, **kwargs)
-            tx.finish()
+            # One that notifies cannot be prepared; workers find what it leaves when they next look.
+            if not isinstance(connection.get_transaction(), TwoPhaseTransaction):
+                tx.finish()
         except Exception as error:
             if (ours := translated(error)) is not None:
                 raise ours from error
@@ -123,16 +131,30 @@ class PostgresUnitOfWork:
                 attempt.judge(error)
 
 
+def _connection_of(session: Session) -> Connection:
+    try:
+        return session.connection()
+    except UnboundExecutionError as error:
+        rule = "must be bound to one engine, or join the Connection: session.connection(bind_arguments={…})"
+        raise InvalidInput("session", session, rule) from error
+    except Exception as error:
+        if (ours := translated(error, connecting=True)) is not None:
+            raise ours from error
+        raise
+
+
 class _Attempt:
     """One piece of work, tried on a connection, and once more when that connection was dead from the start."""
 
     def __init__(self, begin: Callable[[Connection], PostgresTransaction], work: _Work[Any]) -> None:
         self._begin = begin
         self._work = work
+        self._connecting = True
         self._committing = False
         self._again = True
 
     def __call__(self, connection: Connection) -> tuple[Any, list[TaskEvent]]:
+        self._connecting = False
         transaction = connection.begin()
         tx = self._begin(connection)
         try:
@@ -149,8 +171,9 @@ class _Attempt:
         """Return to let the caller try again; raise otherwise."""
         if self._again and not self._committing and is_broken_connection(error):
             self._again = False
+            self._connecting = True
             return
-        ours = translated(error, committing=self._committing)
+        ours = translated(error, connecting=self._connecting, committing=self._committing)
         if ours is None:
             raise error
         raise ours from error

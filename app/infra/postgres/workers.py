@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, Boolean, Double, Integer, Text, bindparam, delete, insert, select, update
+from sqlalchemy import ARRAY, Boolean, Double, Integer, Text, bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.workers import LiveWorker, WorkerNode
 from app.infra.postgres.moments import NOW, after
@@ -12,15 +13,20 @@ from app.infra.postgres.tables import workers
 _IS_SILENT = workers.c.last_seen_at < after(-workers.c.lease)
 _BY_ID = workers.c.id == bindparam("worker_id", type_=Text)
 
-REGISTER = insert(workers).values(
-    id=bindparam("worker_id", type_=Text),
-    name=bindparam("name", type_=Text),
-    lease=bindparam("lease", type_=Double),
-    concurrency=bindparam("concurrency", type_=Integer),
-    types=bindparam("types", type_=ARRAY(Text)),
-    queues=bindparam("queues", type_=ARRAY(Text)),
-    started_at=NOW,
-    last_seen_at=NOW,
+REGISTER = (
+    insert(workers)
+    .values(
+        id=bindparam("worker_id", type_=Text),
+        name=bindparam("name", type_=Text),
+        lease=bindparam("lease", type_=Double),
+        concurrency=bindparam("concurrency", type_=Integer),
+        types=bindparam("types", type_=ARRAY(Text)),
+        queues=bindparam("queues", type_=ARRAY(Text)),
+        started_at=NOW,
+        last_seen_at=NOW,
+    )
+    # Whoever is there already is the same life, whose first registration was stored and its answer lost.
+    .on_conflict_do_update(index_elements=[workers.c.id], set_={"last_seen_at": NOW})
 )
 BEAT = update(workers).where(_BY_ID).values(last_seen_at=NOW, hears_notifications=bindparam("hears", type_=Boolean))
 REMOVE = delete(workers).where(_BY_ID)

@@ -1,0 +1,51 @@
+"""The Python programs of the README, each a file of its own, run one after another on one database."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.docs.markdown import README, blocks, commands
+from tests.docs.shell import environment
+
+LINES = 20
+PROGRAMS = {block.splitlines()[0].removeprefix("# "): block for block in blocks(README, "python")}
+
+
+def test_embedding_takes_twenty_lines() -> None:
+    """The first program is a whole application, and short."""
+    lines = [line for line in PROGRAMS["shop.py"].splitlines() if line.strip() and not line.startswith("#")]
+
+    assert len(lines) <= LINES
+
+
+def test_every_program_does_what_the_page_says(empty_database_url: str, tmp_path: Path) -> None:
+    """What each prints, on a database with nothing in it, and then the worker's command, which finds nothing left."""
+    surroundings = environment(DATABASE_URL=empty_database_url)
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(text)
+
+    printed = {name: _run([sys.executable, name], tmp_path, surroundings) for name in PROGRAMS}
+    [worker] = [command for command in commands(README) if command.startswith("WORKER_JOBS=")]
+    jobs, *drain = shlex.split(worker)
+
+    assert "{'shipped': 7, 'attempt': 1}\n" == printed["shop.py"]
+    assert "2 attempts\n" == printed["shop_async.py"]
+    assert "pending\n" == printed["shop_container.py"]
+    assert "" == printed["answers.py"]
+    assert ["{'shipped': 10, 'attempt': 1}", "KeyError: 'order' False"] == _told(printed["listeners.py"])
+    assert "0 attempt(s) run\n" == _run(drain, tmp_path, surroundings | dict([jobs.split("=", 1)]))
+
+
+def _run(command: list[str], folder: Path, surroundings: dict[str, str]) -> str:
+    done = subprocess.run(
+        command, check=False, cwd=folder, env=surroundings, capture_output=True, text=True, timeout=60
+    )
+    assert 0 == done.returncode, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def _told(printed: str) -> list[str]:
+    """The lines, less the ids before a result and the duration after it; two tasks ran, in any order."""
+    return sorted((re.sub(r"^\S+ ({.*}) \S+$", r"\1", line) for line in printed.splitlines()), reverse=True)

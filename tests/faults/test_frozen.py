@@ -1,0 +1,39 @@
+"""A worker that was frozen past its lease: what it still brings is refused, and it goes on under a new id."""
+
+import signal
+
+from app import TaskStatus
+from tests.faults.bench import Bench
+
+
+def test_a_worker_that_was_frozen_is_refused_and_comes_back(bench: Bench) -> None:
+    """Another one has its tasks by then; their results stand, it says so, ends what it still ran, and takes new ones."""
+    frozen = bench.worker("frozen", listening=True)
+    # The first is awaited and can be cancelled; the second holds the loop, so that its outcome is the first thing
+    # that the thawed worker has to bring.
+    awaited = bench.enqueue("slow", {"seconds": 600, "once": True}, priority=1)
+    held = bench.enqueue("blocking", {"seconds": 1.5, "once": True})
+    bench.wait_for_note(awaited)
+    bench.wait_for_note(held)
+
+    frozen.send(signal.SIGSTOP)
+    other = bench.worker("other", listening=True)
+    results = [bench.wait_for(task, TaskStatus.COMPLETED).result for task in (awaited, held)]
+    frozen.send(signal.SIGCONT)
+
+    frozen.wait_until_said("comes back under a new id")
+    frozen.wait_until_said("lease was lost, its outcome is dropped", times=2)
+    bench.wait_for_note(awaited, "was cancelled")
+    bench.wait_for_note(held, "told lease_lost")
+    assert [other.pid, other.pid] == results == [bench.find(task).result for task in (awaited, held)]
+    assert [2, 2] == [bench.find(task).attempts for task in (awaited, held)]
+    assert 1 == bench.ledger.notes(held.id).count("told completed")
+
+    # The only one who is left is the one that was frozen.
+    other.stop()
+    assert 0 == other.wait_until_ended(within=10)
+    next_one = bench.enqueue("quick")
+    found = bench.wait_for(next_one, TaskStatus.COMPLETED)
+    assert frozen.pid == found.result
+    assert (found.worker_id or "").startswith("frozen/")
+    assert found.worker_id != bench.find(awaited).worker_id

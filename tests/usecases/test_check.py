@@ -1,0 +1,77 @@
+"""Check: one sentence for each thing that is wrong, none when all is well."""
+
+from app.domain.jobs.catalog import JobCatalog
+from app.usecases.check import CheckQueue, QueueReport
+from tests.contract.subject import Queue, in_memory
+from tests.examples import EMAIL, new_task
+
+
+def check(queue: Queue) -> QueueReport:
+    return queue.uow.run(CheckQueue(queue.jobs))
+
+
+def test_nothing_is_wrong_with_a_queue_that_works() -> None:
+    """
+    A living worker that hears, and no type that nobody knows.
+    """
+    queue = in_memory()
+    queue.register()
+    queue.beat(hears_notifications=True)
+    queue.enqueue(EMAIL)
+
+    report = check(queue)
+
+    assert ((), (), 1, ["w1"]) == (
+        report.problems,
+        report.unknown_types,
+        report.stats.pending,
+        [worker.node.id for worker in report.workers],
+    )
+
+
+def test_a_queue_without_a_living_worker_is_not_well() -> None:
+    """
+    Neither with none at all nor with one that fell silent.
+    """
+    queue = in_memory()
+    none = check(queue).problems
+    queue.register()
+    queue.clock.advance(61)
+
+    assert ("No worker is alive: start one with `python -m app worker`.",) == none == check(queue).problems
+
+
+def test_a_worker_that_hears_nothing_is_named() -> None:
+    """
+    One that does not know yet, and one that is late, are not.
+    """
+    queue = in_memory()
+    queue.register("late")
+    queue.beat("late", hears_notifications=False)
+    queue.clock.advance(61)
+    queue.register("deaf")
+    queue.beat("deaf", hears_notifications=False)
+    queue.register("new")
+
+    [problem] = check(queue).problems
+
+    assert problem.startswith("Worker deaf hears no notifications")
+
+
+def test_a_type_nobody_knows_is_named_with_its_wait() -> None:
+    """
+    Known are the types of this catalog and those of every registered worker.
+    """
+    queue = in_memory()
+    queue.jobs = JobCatalog()
+    queue.jobs.define("known:here")(lambda payload, context: None)
+    queue.register(types=("known:there",))
+    queue.enqueue_many([new_task("known:here"), new_task("known:there"), new_task("unknown"), new_task("unknown")])
+    queue.clock.advance(30)
+
+    report = check(queue)
+
+    assert ["unknown"] == [waiting.type for waiting in report.unknown_types]
+    assert (
+        "2 due task(s) of type 'unknown' wait for a worker that knows that type (the oldest for 30 s).",
+    ) == report.problems
