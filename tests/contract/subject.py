@@ -50,6 +50,11 @@ class Queue:
         return [event.signal for event in self.events]
 
     @property
+    def public(self) -> tuple[int, list[str]]:
+        """What everybody sees of it: how many tasks there are, and what was told."""
+        return self.stats().total, self.told
+
+    @property
     def enqueueing(self) -> EnqueueTasks:
         return EnqueueTasks(self.jobs, new_id, max_attempts=3, max_payload=1_048_576)
 

@@ -1,10 +1,9 @@
 """Joined transactions: the work is there when the caller's Session commits, and gone when it rolls back."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from app.domain.errors import InvalidInput
@@ -28,26 +27,8 @@ def open_session(adapter: str, request: pytest.FixtureRequest) -> Iterator[OpenS
         yield lambda: sessions.enter_context(Session(engine))
 
 
-@pytest.fixture
-async def async_session(adapter: str, request: pytest.FixtureRequest) -> AsyncIterator[AsyncSession]:
-    """A Session of an asynchronous application."""
-    if adapter == "memory":
-        async with AsyncSession() as session:
-            yield session
-        return
-    engine = create_async_engine(request.getfixturevalue("database_url"))
-    async with AsyncSession(engine) as session:
-        yield session
-    await engine.dispose()
-
-
 def enqueue_in(session: Session, queue: Queue) -> WorkerTask:
     return queue.uow.join(session, queue.enqueueing, [new_task()])[0]
-
-
-def given(queue: Queue) -> tuple[int, list[str]]:
-    """What everybody else sees: how many tasks, and what was told."""
-    return queue.stats().total, queue.told
 
 
 def test_a_task_is_there_when_the_session_commits(queue: Queue, open_session: OpenSession) -> None:
@@ -57,10 +38,10 @@ def test_a_task_is_there_when_the_session_commits(queue: Queue, open_session: Op
     session = open_session()
 
     task = enqueue_in(session, queue)
-    before = given(queue)
+    before = queue.public
     session.commit()
 
-    assert ((0, []), (1, ["created"])) == (before, given(queue))
+    assert ((0, []), (1, ["created"])) == (before, queue.public)
     assert task.id == queue.newest()[0].id
 
 
@@ -75,7 +56,7 @@ def test_a_task_is_gone_when_the_session_rolls_back(queue: Queue, open_session: 
     task = enqueue_in(session, queue)
     session.commit()
 
-    assert (1, ["created"]) == given(queue)
+    assert (1, ["created"]) == queue.public
     assert task.id == queue.newest()[0].id
 
 
@@ -91,7 +72,7 @@ def test_a_task_is_gone_when_the_session_is_closed(queue: Queue, open_session: O
     enqueue_in(session, queue)
     session.commit()
 
-    assert (0, (1, ["created"])) == (seen, given(queue))
+    assert (0, (1, ["created"])) == (seen, queue.public)
 
 
 def test_a_released_savepoint_waits_for_the_commit(queue: Queue, open_session: OpenSession) -> None:
@@ -102,10 +83,10 @@ def test_a_released_savepoint_waits_for_the_commit(queue: Queue, open_session: O
 
     with session.begin_nested():
         enqueue_in(session, queue)
-    after_release = given(queue)
+    after_release = queue.public
     session.commit()
 
-    assert ((0, []), (1, ["created"])) == (after_release, given(queue))
+    assert ((0, []), (1, ["created"])) == (after_release, queue.public)
 
 
 def test_a_released_savepoint_is_undone_with_its_transaction(queue: Queue, open_session: OpenSession) -> None:
@@ -119,7 +100,7 @@ def test_a_released_savepoint_is_undone_with_its_transaction(queue: Queue, open_
     session.rollback()
     session.commit()
 
-    assert (0, []) == given(queue)
+    assert (0, []) == queue.public
 
 
 def test_a_savepoint_that_rolls_back_takes_only_its_own_with_it(queue: Queue, open_session: OpenSession) -> None:
@@ -236,7 +217,7 @@ def test_a_session_may_be_used_again_and_again(queue: Queue, open_session: OpenS
         session.commit()
     session.commit()
 
-    assert (3, ["created"] * 3) == given(queue)
+    assert (3, ["created"] * 3) == queue.public
 
 
 def test_a_listener_finds_what_the_session_committed(queue: Queue, open_session: OpenSession) -> None:
@@ -275,34 +256,3 @@ def test_what_is_no_session_cannot_be_joined(queue: Queue) -> None:
         queue.uow.join("a session", queue.enqueueing, [new_task()])
 
     assert ("session", 0) == (refused.value.field, queue.stats().total)
-
-
-async def test_an_async_session_joins_like_another(queue: Queue, async_session: AsyncSession) -> None:
-    """
-    Commit, rollback, and a savepoint of each fate.
-    """
-    await queue.uow.ajoin(async_session, queue.enqueueing, [new_task()])
-    await async_session.rollback()
-    [kept] = await queue.uow.ajoin(async_session, queue.enqueueing, [new_task()])
-    savepoint = await async_session.begin_nested()
-    await queue.uow.ajoin(async_session, queue.enqueueing, [new_task()])
-    await savepoint.rollback()
-    async with async_session.begin_nested():
-        [released] = await queue.uow.ajoin(async_session, queue.enqueueing, [new_task()])
-    before = given(queue)
-    await async_session.commit()
-
-    assert ((0, []), (2, ["created", "created"])) == (before, given(queue))
-    assert [released.id, kept.id] == [task.id for task in queue.newest()]
-
-
-async def test_a_session_of_the_other_world_is_refused(queue: Queue, async_session: AsyncSession) -> None:
-    """
-    A sync call wants a sync Session, an awaited one an async Session; each error names the other verb.
-    """
-    with pytest.raises(InvalidInput, match="aexecute_in"):
-        queue.uow.join(async_session, queue.enqueueing, [new_task()])
-    with pytest.raises(InvalidInput, match="sync kinds: execute_in"):
-        await queue.uow.ajoin(async_session.sync_session, queue.enqueueing, [new_task()])
-
-    assert 0 == queue.stats().total

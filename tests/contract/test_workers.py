@@ -18,6 +18,25 @@ def test_a_registered_worker_is_seen_as_it_registered(queue: Queue) -> None:
     assert LiveWorker(node=node, started_at=NOON, last_seen_at=NOON, is_late=False, hears_notifications=None) == worker
 
 
+def test_a_worker_may_announce_itself_again(queue: Queue) -> None:
+    """
+    As one does whose first answer was lost: its lease starts anew, its life does not.
+    """
+    node = queue.register("w1")
+    queue.beat("w1", hears_notifications=True)
+    queue.clock.advance(50)
+
+    queue.register("w1")
+
+    [worker] = queue.workers()
+    assert (node, NOON, NOON + timedelta(seconds=50), True) == (
+        worker.node,
+        worker.started_at,
+        worker.last_seen_at,
+        worker.hears_notifications,
+    )
+
+
 def test_a_worker_may_know_no_types_and_want_all_queues(queue: Queue) -> None:
     """
     Empty is allowed for both.

@@ -46,21 +46,26 @@ class Relay:
             await asyncio.wait(mine, timeout=timeout)
 
     def close(self, timeout: float) -> None:
-        """Wait for the deliveries on the loop of our own, then end it."""
+        """Wait for the deliveries on the loop of our own, cancel those that take longer, and end it."""
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is None:
             return
 
-        async def rest() -> None:
+        async def rest() -> int:
             others = asyncio.all_tasks() - {asyncio.current_task()}
-            if others:
-                await asyncio.wait(others, timeout=timeout)
+            late = (await asyncio.wait(others, timeout=timeout))[1] if others else ()
+            for task in late:
+                task.cancel()
+            return len(late)
 
         try:
-            asyncio.run_coroutine_threadsafe(rest(), loop).result(timeout + 1)
+            late = asyncio.run_coroutine_threadsafe(rest(), loop).result(timeout + 1)
         except TimeoutError:
-            _log.warning("Asynchronous receivers were still at work after %s s and are left", timeout)
+            _log.warning("An asynchronous receiver blocks its event loop, and is left")
+        else:
+            if late:
+                _log.warning("%d asynchronous receiver(s) were still at work after %s s", late, timeout)
         loop.call_soon_threadsafe(loop.stop)
 
     async def _deliver(self, delivery: Awaitable[object], name: str) -> None:
@@ -76,5 +81,10 @@ class Relay:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="app-events", daemon=True).start()
+                threading.Thread(target=_run, args=(self._loop,), name="app-events", daemon=True).start()
             return self._loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()

@@ -17,8 +17,10 @@ class MemoryWorkers:
 
     def register(self, node: WorkerNode) -> None:
         now = self._now()
-        worker = LiveWorker(node=node, started_at=now, last_seen_at=now, is_late=False, hears_notifications=None)
-        self._draft.workers.put(node.id, worker)
+        new = LiveWorker(node=node, started_at=now, last_seen_at=now, is_late=False, hears_notifications=None)
+        known = self._draft.workers.get(node.id)
+        # Known already when the first answer was lost and the worker announces itself again.
+        self._draft.workers.put(node.id, new if known is None else replace(known, last_seen_at=now))
 
     def beat(self, worker_id: str, *, hears_notifications: bool | None) -> bool:
         worker = self._draft.workers.get(worker_id)
