@@ -8,6 +8,8 @@ from typing import Any, Self
 from app.domain.errors import InvalidInput
 
 MAX_DEPTH = 128
+MAX_CONTAINERS = 1_000_000
+"""Each counts as often as it is held: thirty levels of ``[a, a]`` are thirty lists in memory and a billion as JSON."""
 _MAX_PATH = 200
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 
@@ -28,7 +30,7 @@ class JsonText:
         Raises InvalidInput.
         """
         try:
-            _check(value, 0)
+            _check(value, 0, [MAX_CONTAINERS])
             text = _ENCODER.encode(value)
             size = len(text.encode())
         except _Refused as refused:
@@ -52,7 +54,7 @@ class _Refused(Exception):
         self.places: list[str] = []
 
 
-def _check(value: Any, depth: int) -> None:
+def _check(value: Any, depth: int, left: list[int]) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif value is None or isinstance(value, int):
@@ -64,18 +66,22 @@ def _check(value: Any, depth: int) -> None:
         raise _Refused(value, f"must be JSON (dict, list, text, number, bool, None), not {type(value).__name__}")
     elif depth >= MAX_DEPTH:
         raise _Refused(type(value).__name__, f"must not nest deeper than {MAX_DEPTH}, or hold itself")
+    elif left[0] <= 0:
+        raise _Refused(type(value).__name__, f"must not hold more than {MAX_CONTAINERS} lists and dicts")
     elif isinstance(value, dict):
-        _check_dict(value, depth)
+        left[0] -= 1
+        _check_dict(value, depth, left)
     else:
+        left[0] -= 1
         for index, inner in enumerate(value):
             try:
-                _check(inner, depth + 1)
+                _check(inner, depth + 1, left)
             except _Refused as refused:
                 refused.places.append(f"[{index}]")
                 raise
 
 
-def _check_dict(value: dict[Any, Any], depth: int) -> None:
+def _check_dict(value: dict[Any, Any], depth: int, left: list[int]) -> None:
     for key, inner in value.items():
         if not isinstance(key, str):
             raise _Refused(key, "must have text as its keys")
@@ -85,7 +91,7 @@ def _check_dict(value: dict[Any, Any], depth: int) -> None:
             refused.places.append(" (a key)")
             raise
         try:
-            _check(inner, depth + 1)
+            _check(inner, depth + 1, left)
         except _Refused as refused:
             refused.places.append(f".{key}")
             raise

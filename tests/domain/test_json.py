@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidInput
-from app.domain.json import MAX_DEPTH, JsonText
+from app.domain.json import MAX_CONTAINERS, MAX_DEPTH, JsonText
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 VALUES = st.recursive(
@@ -150,3 +150,15 @@ def test_the_text_is_json_and_nothing_more() -> None:
 
     assert '{"ä":[1,"🐘"]}' == encoded.text
     assert {"ä": [1, "🐘"]} == json.loads(encoded.text)
+
+
+def test_what_holds_itself_many_times_over_is_refused_in_time() -> None:
+    """Forty levels of a list that holds the one below twice are small in memory and endless as JSON."""
+    value: list[Any] = []
+    for _ in range(40):
+        value = [value, value]
+
+    with pytest.raises(InvalidInput) as refused:
+        JsonText.of(value, field="payload")
+
+    assert f"must not hold more than {MAX_CONTAINERS} lists and dicts" == refused.value.rule

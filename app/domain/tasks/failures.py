@@ -8,6 +8,8 @@ from typing import Self
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 20_000
 _MAX_TYPE = 200
+_NOTE = 60
+"""Room for the note on what was left out, beyond the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,8 @@ def storable(text: str, limit: int) -> str:
     if len(text) > limit:
         half = limit // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode()
+    # What cannot be encoded becomes longer by being spelled out, so the limit is kept a second time.
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode()[: limit + _NOTE]
 
 
 def _message_of(error: BaseException) -> str:
