@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = TaskQueueContainer(settings=_settings(vars(args)))
         try:
             # mypy: the container's attributes are providers, which are called like the methods that Queue names.
-            return _work(tasks, args) if args.verb == "worker" else VERBS[args.verb](tasks, args)
+            code = _work(tasks, args) if args.verb == "worker" else VERBS[args.verb](tasks, args)
+            sys.stdout.flush()  # a reader that went away is noticed here, not when the interpreter ends
+            return code
         finally:
             tasks.close()
     except QueueError as error:
@@ -33,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        # What is still in the buffer goes nowhere, instead of failing once more when the interpreter flushes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

@@ -16,11 +16,13 @@ def parser() -> argparse.ArgumentParser:
     """One parser for ``python -m app`` and the installed script."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON (worker: log as JSON lines)")
-    root = argparse.ArgumentParser(prog="python -m app", description="A background task queue on PostgreSQL.")
+    description = "A background task queue on PostgreSQL."
+    root = argparse.ArgumentParser(prog="python -m app", description=description, allow_abbrev=False)
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, help: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=help, description=help, parents=[common])
+        # Abbreviated, --reload would get past the code that takes it out of the command which it starts again.
+        return verbs.add_parser(name, help=help, description=help, parents=[common], allow_abbrev=False)
 
     worker = verb("worker", "Run tasks until stopped by SIGTERM or Ctrl-C; twice: without waiting for running ones.")
     worker.add_argument("--concurrency", type=_positive, metavar="N", help="attempts at once")

@@ -1,13 +1,20 @@
 """Settings: read once from code, command line, environment and ``.env``, handed on as values."""
 
 import os
-import re
 import socket
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.domain.errors import InvalidInput, QueueError
 from app.domain.moments import checked_seconds, duration
@@ -21,17 +28,27 @@ def _seconds(value: object) -> float:
         raise ValueError(error.rule) from error
 
 
-def _names(value: object) -> object:
+def _names(value: object, *, wildcard: bool = False) -> object:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
-        return checked_names("it", value, wildcard=True)  # type: ignore[arg-type]  # checked there, that is its purpose
+        return checked_names("it", value, wildcard=wildcard)  # type: ignore[arg-type]  # checked there
     except InvalidInput as error:
         raise ValueError(error.rule) from error
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(partial(_names, wildcard=True))]
+
+
+_MILLISECONDS = "job_timeout"
+_ALSO = {"worker_concurrency": "job_concurrency", "worker_task_timeout": _MILLISECONDS}
+"""Fields with a second name."""
+
+
+def _here() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 class InvalidSettings(QueueError):
@@ -58,19 +75,22 @@ class Settings(BaseSettings):
         None, description="package.module:function, comma-separated; each is called with the signals of the worker"
     )
     worker_concurrency: int = Field(
-        5, ge=1, le=10_000, validation_alias=AliasChoices("worker_concurrency", "job_concurrency")
+        5, ge=1, le=10_000, validation_alias=AliasChoices("worker_concurrency", _ALSO["worker_concurrency"])
     )
-    worker_task_timeout: Seconds = 300.0
-    job_timeout: float | None = Field(None, gt=0, description="milliseconds; WORKER_TASK_TIMEOUT goes before it")
+    worker_task_timeout: Seconds = Field(
+        300.0,
+        validation_alias=AliasChoices("worker_task_timeout", _MILLISECONDS),
+        description="JOB_TIMEOUT is in milliseconds",
+    )
     worker_max_attempts: int = Field(3, ge=1, le=2**31 - 1)
     worker_max_payload: int = Field(1024 * 1024, ge=1, le=256 * 1024 * 1024, description="bytes")
     worker_poll_interval: Seconds = 1.0
     worker_lease: Seconds = Field(60.0, ge=0.5)
     worker_stale_check_interval: Seconds = 15.0
     worker_shutdown_grace: Annotated[float, BeforeValidator(_seconds), Field(ge=0)] = 25.0
-    worker_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}", max_length=200)
+    worker_id: str = Field(default_factory=_here, max_length=200)
     worker_queues: Names = ()
-    worker_task_types: Names = ()
+    worker_task_types: Patterns = ()
 
     smtp_host: str | None = Field(None, description="of the example email:send; unset: it writes .eml files")
     smtp_port: int = Field(587, ge=1, le=65_535)
@@ -81,27 +101,44 @@ class Settings(BaseSettings):
 
     def __init__(self, **values: Any) -> None:
         """Raises InvalidSettings."""
-        unknown = sorted(set(values) - set(type(self).model_fields) - {"_env_file"})
+        unknown = sorted(set(values) - set(type(self).model_fields) - {"_env_file", *_ALSO.values()})
         if unknown:
             raise InvalidSettings(f"There is no setting {', '.join(unknown)}; see Settings.model_fields")
         try:
-            super().__init__(**values)
+            super().__init__(**_in_seconds(values))
         except ValidationError as error:
             raise InvalidSettings(_explained(error)) from None  # its chain would show what was given, passwords too
 
-    @model_validator(mode="before")
     @classmethod
-    def _milliseconds(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "worker_task_timeout" not in values:
-            milliseconds = values.get("job_timeout")
-            if isinstance(milliseconds, str | int | float) and re.fullmatch(r"\s*[\d.]+\s*", str(milliseconds)):
-                return values | {"worker_task_timeout": float(milliseconds) / 1000}
-        return values
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = _in_seconds(source.env_vars)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
-    @field_validator("database_url", mode="before")
+    @field_validator("database_url", "worker_jobs", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("worker_id")
+    @classmethod
+    def _empty_is_here(cls, value: str) -> str:
+        return value or _here()
+
+    @field_validator("worker_schema")
+    @classmethod
+    def _no_schema_of_the_systems(cls, value: str) -> str:
+        if value.startswith("pg_"):
+            raise ValueError("must not begin with pg_, which PostgreSQL keeps for itself")
+        return value
 
     def replaced(self, **values: Any) -> Self:
         """A copy with those of *values* that are not None. Raises InvalidSettings."""
@@ -109,11 +146,24 @@ class Settings(BaseSettings):
         return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | given)
 
 
+def _in_seconds(values: Mapping[str, Any]) -> dict[str, Any]:
+    """*values* with the one that is in milliseconds in seconds. Raises InvalidSettings."""
+    given = dict(values)
+    if given.get(_MILLISECONDS) is not None:
+        try:
+            given[_MILLISECONDS] = checked_seconds(_MILLISECONDS, float(given[_MILLISECONDS]) / 1000, positive=True)
+        except (TypeError, ValueError):
+            rule = "must be a number of milliseconds, more than 0 and at most a hundred years"
+            raise InvalidSettings(f"{_MILLISECONDS.upper()}: {rule}") from None
+    return given
+
+
 def _explained(error: ValidationError) -> str:
     lines = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        name = str(detail["loc"][0]).upper() if detail["loc"] else "settings"
+        name = str(detail["loc"][0]) if detail["loc"] else "settings"
+        variables = " or ".join(variable.upper() for variable in (name, _ALSO.get(name)) if variable)
+        field = Settings.model_fields.get(name)
         reason = detail["msg"].removeprefix("Value error, ")
-        description = Settings.model_fields[name.lower()].description if name.lower() in Settings.model_fields else None
-        lines.append(f"{name}: {reason}" + (f" ({description})" if description else ""))
+        lines.append(f"{variables}: {reason}" + (f" ({field.description})" if field and field.description else ""))
     return "; ".join(lines)

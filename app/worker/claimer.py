@@ -87,6 +87,8 @@ class Claimer:
     async def run_dry(self) -> None:
         """Claim until nothing is due and everything that was has been settled."""
         while not self._closing:
+            # Before the look, so that a slot freed during it counts for the next.
+            self._changed.clear()
             try:
                 if await self._claim() == 0 and self._slots.running == 0:
                     if await self._settler.wait_until_settled(self._poll_interval) and await self._next_due() != 0:
@@ -95,8 +97,10 @@ class Claimer:
             except (DatabaseUnavailable, SchemaMismatch) as error:
                 await self._failed(error)
             if self._slots.running:
-                self._changed.clear()
-                await waited(self._changed, self._poll_interval)
+                due_in = self._poll_interval
+                if self._due_at is not None and self._slots.free > 0:
+                    due_in = min(due_in, max(0.0, self._due_at - asyncio.get_running_loop().time()))
+                await waited(self._changed, due_in)
 
     async def _failed(self, error: Exception) -> None:
         # The claim may have been committed and only its answer lost.

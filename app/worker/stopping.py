@@ -89,9 +89,9 @@ def ignore_signals() -> None:
 def end_process_when_stuck(stopping: Stopping, grace: float, give_back: Callable[[], None]) -> None:
     """Watch, from a thread, over the end of a process that belongs to its worker.
 
-    A handler that blocks the event loop also blocks the orderly end, and so does a database that hangs. When the process
-    is still there five seconds after *grace*, or after a second signal, its tasks are given back from here, if that can
-    be done in another three, and it is ended with exit code 0.
+    A handler that blocks the event loop also blocks the orderly end, and so does a database that hangs. When the
+    process is still there five seconds after *grace*, or after a second signal, its tasks are given back from here, if
+    that can be done in another three, and it is ended with exit code 0.
     """
 
     def try_to_give_back() -> None:

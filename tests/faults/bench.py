@@ -26,6 +26,11 @@ class Bench:
         self.tasks = TaskQueueContainer(settings=Settings(database_url=url), jobs=JobCatalog())
         self._folder = folder
 
+    @property
+    def database(self) -> str:
+        """The name of its database."""
+        return str(psycopg.conninfo.conninfo_to_dict(self.url)["dbname"])
+
     def worker(self, name: str = "a", *, url: str | None = None, ready: bool = True, **asked: Any) -> WorkerProcess:
         """A new worker process; its WORKER_ID is *name*."""
         log = self._folder / f"worker-{len(self.workers)}-{name}.log"
@@ -88,6 +93,11 @@ class Bench:
 
         self.eventually(done, within=within, what=f"all {len(ids)} tasks are completed")
 
+    def wait_for_more(self, *, within: float) -> None:
+        """Until another handler has run, of whichever task."""
+        before = self.ledger.total()
+        self.eventually(lambda: self.ledger.total() > before, within=within, what="work resumes")
+
     def runner_of(self, task: WorkerTask) -> WorkerProcess:
         """The process that wrote last that it began or ran *task*."""
         pids = self.ledger.pids(task.id, "began") + self.ledger.pids(task.id, "ran")
@@ -96,13 +106,12 @@ class Bench:
 
     def backends(self, query: str = "%") -> list[dict[str, Any]]:
         """PostgreSQL's own view of the workers' connections whose last statement was like *query*."""
-        mine = psycopg.conninfo.conninfo_to_dict(self.url)["dbname"]
         with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
             return connection.execute(
                 "SELECT pid, state, query, xact_start, wait_event_type FROM pg_stat_activity"
                 " WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
                 " AND query ILIKE %s ORDER BY pid",
-                (mine, query),
+                (self.database, query),
             ).fetchall()
 
     def waiting_for_locks(self, query: str = "%") -> bool:

@@ -65,7 +65,7 @@ async def blocking(payload: Any, context: TaskContext) -> int:
     """Holds the event loop; further attempts (``once``) do not."""
     write(context, "began")
     if not (payload.get("once") and context.task.attempts > 1):
-        time.sleep(payload["seconds"])  # noqa: ASYNC251
+        time.sleep(payload["seconds"])
     write(context, "ran")
     return os.getpid()
 
@@ -73,7 +73,7 @@ async def blocking(payload: Any, context: TaskContext) -> int:
 @jobs.define("polite")
 async def polite(payload: Any, context: TaskContext) -> str:
     write(context, "began")
-    while not context.is_shutting_down():
+    while not context.is_shutting_down():  # noqa: ASYNC110  # the way that handlers have
         await asyncio.sleep(0.01)
     return "put everything in order"
 

@@ -40,9 +40,8 @@ class Ledger:
 
     def times(self, tasks: Sequence[UUID], note: str = "ran") -> list[int]:
         """How often *note* was written about each of *tasks*."""
-        rows = dict(
-            self._all("SELECT task, count(*) FROM entries WHERE note = %s AND task = ANY(%s) GROUP BY 1", note, [*tasks])
-        )
+        counted = "SELECT task, count(*) FROM entries WHERE note = %s AND task = ANY(%s) GROUP BY task"
+        rows = dict(self._all(counted, note, [*tasks]))
         return [rows.get(task, 0) for task in tasks]
 
     def total(self, note: str = "ran") -> int:

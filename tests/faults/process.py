@@ -26,7 +26,7 @@ class WorkerProcess:
     """``python -m app worker`` on the jobs of ``tests.faults.jobs``, its output in a file.
 
     *settings* are names of the environment, in any case; what they do not say is short enough for a test. With
-    *listening* it is our own program around the same worker, which writes down every event that it is told.
+    *listening* it also has the receivers of ``tests.faults.listeners``.
     """
 
     def __init__(
@@ -43,12 +43,13 @@ class WorkerProcess:
         given = {name.upper(): value for name, value in settings.items()}
         chosen = {**_QUICK, "DATABASE_URL": url, "FAULTS_LEDGER": ledger, **given}
         environment |= {name: str(value) for name, value in chosen.items()}
-        program = ["tests.faults.listening"] if listening else ["app", "worker", *arguments]
+        if listening:
+            environment["WORKER_LISTENERS"] = "tests.faults.listeners:connect"
         self._log = log
         with log.open("wb") as file:
             # Its standard input ends with us, and the jobs end with that (see tests/faults/jobs.py).
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *program],
+                [sys.executable, "-m", "app", "worker", *arguments],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,

@@ -20,6 +20,11 @@ class Producer:
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
         self._thread.start()
 
+    def wait_for(self, more: int) -> None:
+        """Until so many *more* tasks have been accepted."""
+        enough = len(self.accepted) + more
+        self._bench.eventually(lambda: len(self.accepted) >= enough, what="the producer's tasks are accepted")
+
     def stop(self) -> list[WorkerTask]:
         """What was accepted. An error that is not DatabaseUnavailable is the test's failure."""
         self._enough.set()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 
 _CANCEL_REQUEST = 80877102
 
@@ -40,9 +40,8 @@ class Proxy:
         return self._upstream.set(host=host, port=port, query=address).render_as_string(hide_password=False)
 
     def lose_the_answer_to_the_commit_of(self, statement: str) -> None:
-        """Once: the next transaction with *statement* in it is committed, and its connection ends without a word.
-
-        ``lost`` is set when that has happened.
+        """Once: the next transaction that changes rows with *statement* is committed, and its connection ends
+        without a word. ``lost`` is set when that has happened.
         """
         self.lost.clear()
         with self._lock:
@@ -109,6 +108,7 @@ class _Wire:
         self._client = client
         self._server = server
         self._statements: list[str] = []
+        self._changed_rows = False
         self._losing = False
         self._pumps = [
             threading.Thread(target=self._run, args=(pump,), name="proxy-wire", daemon=True)
@@ -153,10 +153,9 @@ class _Wire:
 
     def _note(self, statement: str) -> None:
         if statement == "COMMIT":
-            self._losing = self._proxy.is_to_lose(self._statements)
-            self._statements = []
+            self._losing = self._proxy.is_to_lose(self._statements if self._changed_rows else [])
         elif statement.startswith("BEGIN"):
-            self._statements = []
+            self._statements, self._changed_rows = [], False
         else:
             self._statements.append(statement)
 
@@ -164,6 +163,8 @@ class _Wire:
         while True:
             kind, length, body = _message(self._server)
             self._proxy.wait_until_open()
+            if kind == b"C" and body.startswith((b"UPDATE", b"INSERT")) and not body.endswith(b" 0\0"):
+                self._changed_rows = True
             if self._losing and (kind, body) == (b"C", b"COMMIT\0"):
                 # It is done, and nobody will ever say so.
                 self.cut()

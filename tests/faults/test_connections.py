@@ -8,6 +8,7 @@ from psycopg import sql
 
 from app import TaskStatus
 from tests.faults.bench import Bench
+from tests.faults.waiting import measured
 from tests.server import OwnServer
 
 LISTEN = "LISTEN%"
@@ -25,7 +26,7 @@ def test_notifications_come_again_when_their_connection_was_cut(bench: Bench) ->
     found = [bench.wait_for(bench.enqueue("quick"), TaskStatus.COMPLETED) for _ in range(3)]
 
     waits = [(task.started_at - task.created_at).total_seconds() for task in found if task.started_at]
-    print("\nenqueued to begun, ms:", [round(wait * 1000) for wait in waits])
+    measured(f"enqueued to begun, ms: {[round(wait * 1000) for wait in waits]}")
     assert max(waits) < 1
 
 
@@ -53,11 +54,10 @@ def test_a_worker_survives_that_no_connection_is_to_be_had(breakable_bench: Benc
         watch = places.enter_context(psycopg.connect(breakable.url, autocommit=True))
         waiting = bench.enqueue("quick", delay=1)
         bench.tasks.close()
-        mine = psycopg.conninfo.conninfo_to_dict(bench.url)["dbname"]
         cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
         def is_full() -> bool:
-            watch.execute(cut, (mine,))
+            watch.execute(cut, (bench.database,))
             try:
                 places.enter_context(psycopg.connect(breakable.url))
             except psycopg.OperationalError as error:
@@ -79,7 +79,7 @@ def test_an_outcome_outlives_a_database_that_takes_no_writes(bench: Bench) -> No
     tasks = [bench.enqueue("slow", {"seconds": 1}), bench.enqueue("slow:thread", {"seconds": 1})]
     for task in tasks:
         bench.wait_for_note(task)
-    mine = sql.Identifier(psycopg.conninfo.conninfo_to_dict(bench.url)["dbname"])
+    mine = sql.Identifier(bench.database)
 
     def set_to(what: LiteralString) -> None:
         with psycopg.connect(bench.url, autocommit=True, options="-c default_transaction_read_only=off") as connection:

@@ -1,13 +1,14 @@
 """A worker that was frozen past its lease: what it still brings is refused, and it goes on under a new id."""
 
 import signal
+import time
 
 from app import TaskStatus
 from tests.faults.bench import Bench
 
 
 def test_a_worker_that_was_frozen_is_refused_and_comes_back(bench: Bench) -> None:
-    """Another one has its tasks by then; their results stand, it says so, ends what it still ran, and takes new ones."""
+    """Another one has its tasks by then, whose results stand; it says so, ends what it still ran and takes new ones."""
     frozen = bench.worker("frozen", listening=True)
     # The first is awaited and can be cancelled; the second holds the loop, so that its outcome is the first thing
     # that the thawed worker has to bring.
@@ -37,3 +38,22 @@ def test_a_worker_that_was_frozen_is_refused_and_comes_back(bench: Bench) -> Non
     assert frozen.pid == found.result
     assert (found.worker_id or "").startswith("frozen/")
     assert found.worker_id != bench.find(awaited).worker_id
+
+
+def test_workers_that_were_all_frozen_at_once_bury_nobody(bench: Bench) -> None:
+    """As when their machine was suspended: every lease has run out, and each one first beats and lets others beat."""
+    both = bench.two_workers(worker_lease=1, worker_stale_check_interval=0.01, worker_concurrency=1)
+    tasks = [bench.enqueue("slow", {"seconds": 4}) for _ in both]
+    for task in tasks:
+        bench.wait_for_note(task)
+
+    for worker in both:
+        worker.send(signal.SIGSTOP)
+    stopped = time.monotonic()
+    bench.eventually(lambda: time.monotonic() - stopped > 2, what="every lease has run out")
+    for worker in both:
+        worker.send(signal.SIGCONT)
+
+    found = [bench.wait_for(task, TaskStatus.COMPLETED) for task in tasks]
+    assert {(1, 0)} == {(task.attempts, len(task.errors)) for task in found}
+    assert "taken for dead" not in bench.logs()

@@ -5,6 +5,7 @@ import time
 
 from app import TaskStatus
 from tests.faults.bench import Bench
+from tests.faults.waiting import measured
 
 LEASE, CHECK, MARGIN = 2.0, 0.5, 2.0
 
@@ -21,7 +22,7 @@ def test_another_worker_finishes_what_a_killed_one_began(bench: Bench) -> None:
     died = time.monotonic()
     found = bench.wait_for(task, TaskStatus.COMPLETED, within=LEASE + CHECK + MARGIN)
 
-    print(f"\nrun again {time.monotonic() - died:.2f} s after kill -9, lease {LEASE} s, check interval {CHECK} s")
+    measured(f"run again {time.monotonic() - died:.2f} s after kill -9, lease {LEASE} s, check interval {CHECK} s")
     assert (2, other.pid) == (found.attempts, found.result)
     assert [(1, "WorkerLost")] == [(error.attempt, error.type) for error in found.errors]
     bench.wait_for_note(task, "told completed")

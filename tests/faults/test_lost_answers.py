@@ -25,7 +25,7 @@ def test_a_claim_whose_answer_was_lost_is_found_and_run(bench: Bench, proxy: Pro
 
 
 def test_a_settlement_whose_answer_was_lost_is_told_once(bench: Bench, proxy: Proxy) -> None:
-    """The second try is refused by the fence, and recognised: `completed` is told, no lease was lost, nothing reruns."""
+    """The second try is refused by the fence and recognised: `completed` is told, no lease was lost, nothing reruns."""
     worker = bench.worker(url=proxy.url, listening=True)
     proxy.lose_the_answer_to_the_commit_of(SETTLE)
 

@@ -7,6 +7,7 @@ import psycopg
 from app import TaskStatus
 from tests.faults.bench import Bench
 from tests.faults.proxy import Proxy
+from tests.faults.waiting import measured
 
 
 def test_a_worker_that_hears_nothing_says_so_and_polls(bench: Bench, proxy: Proxy) -> None:
@@ -23,7 +24,7 @@ def test_a_worker_that_hears_nothing_says_so_and_polls(bench: Bench, proxy: Prox
     found = [bench.wait_for(task, TaskStatus.COMPLETED, within=3) for task in tasks]
 
     waits = [(task.started_at - task.scheduled_at).total_seconds() for task in found if task.started_at]
-    print("\nwithout notifications, poll interval 0.5 s, picked up after", [f"{wait * 1000:.0f} ms" for wait in waits])
+    measured(f"without notifications, poll interval 0.5 s: begun after {[round(wait * 1000) for wait in waits]} ms")
     assert max(waits) < 1
 
 
@@ -38,7 +39,7 @@ def test_a_database_that_hangs_cannot_keep_a_stopping_process(bench: Bench, prox
     began = time.monotonic()
     code = worker.wait_until_ended(within=15)
 
-    print(f"\nended {time.monotonic() - began:.2f} s after SIGTERM, grace 0.5 s, with a database that hangs")
+    measured(f"ended {time.monotonic() - began:.2f} s after SIGTERM, grace 0.5 s, with a database that hangs")
     assert 0 == code
 
 
@@ -56,6 +57,6 @@ def test_a_due_task_that_is_locked_does_not_make_the_worker_spin(bench: Bench, p
         looks = proxy.commits - before
 
     found = bench.wait_for(task, TaskStatus.COMPLETED, within=2)
-    print(f"\n{looks} transactions in the second in which the task was locked")
+    measured(f"{looks} transactions in the second in which the task was locked")
     assert looks < 100
     assert 1 == found.attempts

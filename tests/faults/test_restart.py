@@ -5,6 +5,7 @@ import time
 from app import TaskStatus
 from tests.faults.bench import Bench
 from tests.faults.producer import Producer
+from tests.faults.waiting import measured
 from tests.server import OwnServer
 
 RESUMES = 5.0
@@ -19,20 +20,19 @@ def test_a_crash_of_the_database_under_load_loses_nothing(breakable_bench: Bench
     producer = Producer(bench)
     back, resumed = [], []
 
-    for number in (1, 2):
-        bench.eventually(lambda number=number: len(producer.accepted) >= 40 * number, what="the producer is at work")
+    for _ in range(2):
+        producer.wait_for(40)
         breakable.restart("immediate")
         back.append(time.monotonic())
-        before = bench.ledger.total()
-        bench.eventually(lambda before=before: bench.ledger.total() > before, within=RESUMES, what="work resumes")
+        bench.wait_for_more(within=RESUMES)
         resumed.append(time.monotonic() - back[-1])
-    bench.eventually(lambda: len(producer.accepted) >= 120, what="the producer is at work again")
+    producer.wait_for(40)
     accepted = [*first, *producer.stop()]
     bench.wait_for_all(accepted, within=30)
 
     ran = bench.ledger.times([task.id for task in accepted])
-    print(
-        f"\n{len(accepted)} tasks accepted, {producer.refused} refused, {sum(ran) - len(ran)} run more than once;"
+    measured(
+        f"{len(accepted)} tasks accepted, {producer.refused} refused, {sum(ran) - len(ran)} run more than once;"
         f" resumed {', '.join(f'{seconds:.2f} s' for seconds in resumed)} after the database was back"
     )
     assert min(ran) >= 1
@@ -40,9 +40,7 @@ def test_a_crash_of_the_database_under_load_loses_nothing(breakable_bench: Bench
     assert all(worker.is_alive for worker in both)
 
 
-def test_an_outage_longer_than_the_lease_recovers_no_healthy_task(
-    breakable_bench: Bench, breakable: OwnServer
-) -> None:
+def test_an_outage_longer_than_the_lease_recovers_no_healthy_task(breakable_bench: Bench, breakable: OwnServer) -> None:
     """Nobody could renew a lease meanwhile, so the living have time to when it is over; due work resumes at once."""
     bench = breakable_bench
     both = bench.two_workers(worker_lease=2)
@@ -60,7 +58,7 @@ def test_an_outage_longer_than_the_lease_recovers_no_healthy_task(
     waiting = bench.eventually(lambda: bench.enqueue("quick"), what="the application's next enqueue works")
     bench.wait_for(waiting, TaskStatus.COMPLETED, within=RESUMES)
 
-    print(f"\nresumed {time.monotonic() - back:.2f} s after an outage of {back - stopped:.1f} s")
+    measured(f"resumed {time.monotonic() - back:.2f} s after an outage of {back - stopped:.1f} s")
     found = [bench.wait_for(task, TaskStatus.COMPLETED) for task in tasks]
     assert {(1, 0)} == {(task.attempts, len(task.errors)) for task in found}
     assert [1] * 4 == bench.ledger.times([task.id for task in tasks])

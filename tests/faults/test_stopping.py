@@ -8,6 +8,7 @@ import pytest
 from app import TaskStatus, WorkerTask
 from tests.faults.bench import Bench
 from tests.faults.process import WorkerProcess
+from tests.faults.waiting import measured
 
 LAST_RESORT = 5.0
 """Seconds beyond the grace after which a process that cannot end in order ends all the same."""
@@ -34,7 +35,7 @@ def assert_given_back(bench: Bench, *tasks: WorkerTask) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_can_finish_in_time_does(bench: Bench, number: signal.Signals) -> None:
-    """Short tasks, and handlers that ask whether the worker is shutting down, complete; a free slot takes nothing new."""
+    """Short tasks and handlers that ask whether the worker is shutting down complete; a free slot takes nothing new."""
     worker = bench.worker(worker_shutdown_grace=10)
     running = [
         bench.enqueue("slow", {"seconds": 1}),
@@ -68,7 +69,7 @@ def test_what_takes_longer_than_the_grace_is_given_back(bench: Bench) -> None:
 
     took = end(worker, within=1 + LAST_RESORT)
 
-    print(f"\nended {took:.2f} s after SIGTERM, grace 1 s")
+    measured(f"ended {took:.2f} s after SIGTERM, grace 1 s")
     assert_given_back(bench, *tasks)
     assert ["began", "was cancelled"] == bench.ledger.notes(tasks[0].id)
     assert "2 handler(s) still run; the process ends without them" in worker.log
@@ -99,6 +100,16 @@ def test_a_second_signal_hurries(bench: Bench) -> None:
     assert_given_back(bench, task)
 
 
+def test_a_worker_that_waits_for_its_database_can_be_stopped(bench: Bench) -> None:
+    """It has not begun, so there is nothing to give back."""
+    worker = bench.worker(url="postgresql://postgres@/nothing?host=/nowhere", ready=False)
+    worker.wait_until_said("trying again until it works")
+
+    took = end(worker, within=5)
+
+    assert took < 5
+
+
 def test_signals_without_end_hurry_and_do_no_harm(bench: Bench) -> None:
     """However many arrive, and up to the last moment, the exit code is 0 and nothing is left running."""
     worker = bench.worker(worker_shutdown_grace=60)
@@ -126,6 +137,6 @@ def test_a_handler_that_blocks_the_loop_for_ever_cannot_keep_the_process(bench: 
 
     took = end(worker, within=0.5 + LAST_RESORT + MARGIN)
 
-    print(f"\nended {took:.2f} s after SIGTERM, grace 0.5 s")
+    measured(f"ended {took:.2f} s after SIGTERM, grace 0.5 s")
     assert_given_back(bench, waits, blocks)
     assert "cannot end in good order" in worker.log

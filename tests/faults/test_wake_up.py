@@ -4,6 +4,7 @@ import time
 
 from app import TaskStatus, WorkerTask
 from tests.faults.bench import Bench
+from tests.faults.waiting import measured
 
 
 def lateness(task: WorkerTask) -> float:
@@ -20,8 +21,8 @@ def test_an_idle_worker_begins_at_once(bench: Bench) -> None:
     later = [bench.enqueue("quick", delay=1 + number / 10) for number in range(5)]
     on_time = [bench.wait_for(task, TaskStatus.COMPLETED) for task in later]
 
-    print("\nenqueued to begun, ms:", sorted(round(lateness(task) * 1000) for task in at_once))
-    print("due to begun, ms:", sorted(round(lateness(task) * 1000) for task in on_time))
+    measured(f"enqueued to begun, ms: {sorted(round(lateness(task) * 1000) for task in at_once)}")
+    measured(f"due to begun, ms: {sorted(round(lateness(task) * 1000) for task in on_time)}")
     assert max(lateness(task) for task in at_once) < 1
     assert min(lateness(task) for task in on_time) >= 0
     assert max(lateness(task) for task in on_time) < 0.5
@@ -35,7 +36,7 @@ def test_a_freed_slot_is_refilled_at_once(bench: Bench) -> None:
     tasks = bench.enqueue_many("quick", 20)
     bench.wait_for_all(tasks, within=10)
 
-    print(f"\n20 tasks one after the other: {time.monotonic() - began:.2f} s")
+    measured(f"20 tasks one after the other: {time.monotonic() - began:.2f} s")
     assert [1] * 20 == bench.ledger.times([task.id for task in tasks])
 
 
@@ -45,5 +46,5 @@ def test_a_retry_begins_when_it_is_due(bench: Bench) -> None:
 
     found = bench.wait_for(bench.enqueue("flaky", {"delay": 0.5}), TaskStatus.COMPLETED)
 
-    print(f"\nretry due to begun: {lateness(found) * 1000:.0f} ms")
+    measured(f"retry due to begun: {lateness(found) * 1000:.0f} ms")
     assert 0 <= lateness(found) < 0.5

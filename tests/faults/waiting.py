@@ -1,6 +1,7 @@
 """Waiting for a condition, with a deadline that explains itself."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -32,3 +33,8 @@ async def soon(condition: Callable[[], T], *, within: float = 10.0, what: str) -
             pytest.fail(f"expected within {within:g} s: {what}")
         await asyncio.sleep(_STEP)
     return answer
+
+
+def measured(text: str) -> None:
+    """Tell whoever looks (``pytest -s``, or ``-rP``) how long it really took."""
+    sys.stdout.write(f"\n{text}\n")

@@ -25,6 +25,19 @@ class Rude(Exception):
     __repr__ = __str__
 
 
+def _ring() -> list[Any]:
+    ring: list[Any] = []
+    ring.append(ring)
+    return ring
+
+
+def _deep(levels: int) -> list[Any]:
+    deep: list[Any] = []
+    for _ in range(levels):
+        deep = [deep]
+    return deep
+
+
 RESULTS: dict[str, Callable[[], Any]] = {
     "NaN": lambda: {"mean": math.nan},
     "infinity": lambda: [math.inf],
@@ -37,7 +50,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "lone surrogate": lambda: "\ud800",
     "number as a key": lambda: {1: 2},
     "5000 digits": lambda: 10**5000,
-    "itself": lambda: _ring(),
+    "itself": _ring,
     "deeper than anybody reads": lambda: _deep(100_000),
 }
 
@@ -57,22 +70,9 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "group": lambda: ExceptionGroup("many", [ValueError("one"), KeyError("two")]),
     "base group": lambda: BaseExceptionGroup("many", [SystemExit(1), ValueError("two\0")]),
     "recursion": lambda: RecursionError("too deep"),
-    "memory": lambda: MemoryError(),
+    "memory": MemoryError,
     "odd class": lambda: type("Ödd\0\ud800", (Exception,), {"__module__": None})("x"),
 }
-
-
-def _ring() -> list[Any]:
-    ring: list[Any] = []
-    ring.append(ring)
-    return ring
-
-
-def _deep(levels: int) -> list[Any]:
-    deep: list[Any] = []
-    for _ in range(levels):
-        deep = [deep]
-    return deep
 
 
 async def test_a_result_that_cannot_be_stored_fails_only_its_own_task(rig: Rig) -> None:
@@ -91,7 +91,7 @@ async def test_a_result_that_cannot_be_stored_fails_only_its_own_task(rig: Rig) 
     assert 50 + len(bad) == attempts
     assert list(range(50)) == [rig.find(task).result for task in good]
     found = {name: rig.find(task) for name, task in bad.items()}
-    assert {name: (TaskStatus.FAILED, 1, None) for name in bad} == {
+    assert dict.fromkeys(bad, (TaskStatus.FAILED, 1, None)) == {
         name: (task.status, task.attempts, task.result) for name, task in found.items()
     }
     assert all("returned what cannot be stored: result" in (task.error or "") for task in found.values())
@@ -125,7 +125,7 @@ async def test_whatever_is_raised_is_a_failed_attempt(rig: Rig) -> None:
     attempts = await rig.tasks.worker().drain()
 
     found = {name: rig.find(task) for name, task in tasks.items()}
-    assert {name: (TaskStatus.COMPLETED, 2, 1, "better") for name in tasks} == {
+    assert dict.fromkeys(tasks, (TaskStatus.COMPLETED, 2, 1, "better")) == {
         name: (task.status, task.attempts, len(task.errors), task.result) for name, task in found.items()
     }
     assert 2 * len(tasks) == attempts

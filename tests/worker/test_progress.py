@@ -22,8 +22,7 @@ async def test_progress_is_stored_while_the_handler_runs(rig: Rig, kind: str) ->
 
     async def on_the_loop(payload: Any, context: TaskContext) -> None:
         context.progress(40, "two of five")
-        while not going_on.is_set():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(going_on.wait)
 
     told: list[tuple[float, str | None]] = []
 

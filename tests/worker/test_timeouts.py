@@ -138,7 +138,7 @@ async def test_a_thread_s_task_fails_at_its_timeout_though_the_thread_goes_on(
 
 
 async def test_hanging_threads_are_bounded_by_twice_the_concurrency(rig: Rig, gate: threading.Event) -> None:
-    """Five slots: five threads may hang beside them, each further one takes a slot away, and at ten nothing is taken."""
+    """Five slots: five threads may hang beside them, each further one takes a slot away, until nothing is taken."""
     started: list[int] = []
 
     def hangs(payload: Any, context: TaskContext) -> None:

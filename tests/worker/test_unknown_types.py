@@ -15,9 +15,7 @@ async def echo(payload: Any, context: TaskContext) -> Any:
     return payload
 
 
-async def test_an_unknown_type_is_left_alone_and_warned_of_once(
-    rig: Rig, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_unknown_type_is_left_alone_and_warned_of_once(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     """It stays pending with no attempt spent, while the worker runs what it knows; `check` names it too."""
     rig.define("echo", echo)
     stranger = rig.enqueue("somebody:else")

@@ -21,8 +21,10 @@ def translated(error: Exception, *, connecting: bool = False, committing: bool =
         return DatabaseUnavailable(str(error) or type(error).__name__)
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable(f"every connection of the pool is in use: {error}")
-    if not isinstance(error, DBAPIError):
-        return None
+    return _told_by_the_database(error, connecting, committing) if isinstance(error, DBAPIError) else None
+
+
+def _told_by_the_database(error: DBAPIError, connecting: bool, committing: bool) -> QueueError | None:
     if isinstance(error, ProgrammingError) and _sqlstate(error) in _NO_SUCH_THING:
         return SchemaMismatch(
             "The database lacks the tables of the task queue, or has them in another version"

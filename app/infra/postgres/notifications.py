@@ -70,15 +70,19 @@ class PostgresNotifications:
                     self._listen(connection)
             except Exception as error:
                 self._hears = None
-                _log.warning("The connection for notifications broke, polling meanwhile: %s", _line(error))
+                if pause == _FIRST_PAUSE:  # once an outage
+                    _log.warning("The connection for notifications broke, polling meanwhile: %s", _line(error))
                 self._stopping.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _listen(self, connection: Any) -> None:
         # Whatever was announced while nobody listened is found by looking.
         self._on_wake("")
-        self._hears = self._hears_itself(connection)
-        if not self._hears:
+        hears = self._hears_itself(connection)
+        if self._stopping.is_set():  # maybe in the middle of finding out
+            return
+        self._hears = hears
+        if not hears:
             _log.warning(
                 "Notifications do not arrive over this connection (a transaction pooler in between?):"
                 " new tasks are found by polling, at every WORKER_POLL_INTERVAL."

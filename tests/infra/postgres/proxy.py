@@ -3,8 +3,9 @@
 import re
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
@@ -30,7 +31,7 @@ class Proxy:
         self._lines: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
-    def url(self, **changes: str | None) -> str:
+    def url(self, **changes: Any) -> str:
         """The server's URL by way of this proxy."""
         host, port = self._listening.getsockname()
         url = make_url(self._url).difference_update_query(["host", "port"]).set(host=host, port=port)
@@ -93,8 +94,8 @@ class Proxy:
                 client.sendall(data)
         _end(client, server)
 
-    def _run(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
+    def _run(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
 

@@ -183,10 +183,11 @@ async def test_what_is_no_session_is_refused(shop: Shop, engine: Engine, async_e
     The error says what is wanted, and which verb the other kind is for.
     """
     enqueue = shop.tasks.enqueue_task()
-    for wrong in (engine, sessionmaker(engine), None, async_engine, AsyncSession(async_engine)):
+    either: list[Any] = [engine, sessionmaker(engine), None, async_engine]
+    for wrong in (*either, AsyncSession(async_engine)):
         with pytest.raises(InvalidInput, match=r"session: must be a SQLAlchemy Session .*: aexecute_in\)"):
             enqueue.execute_in(wrong, type=TYPE)
-    for wrong in (engine, None, async_engine, Session(engine), scoped_session(sessionmaker(engine))):
+    for wrong in (*either, Session(engine), scoped_session(sessionmaker(engine))):
         with pytest.raises(InvalidInput, match=r"session: must be a SQLAlchemy AsyncSession .*: execute_in\)"):
             await enqueue.aexecute_in(wrong, type=TYPE)
 
