@@ -131,7 +131,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     )
     notifications: providers.Provider[Notifications] = providers.Selector(
         where,
-        postgres=providers.Factory(PostgresNotifications, engines.provided.apart, settings.provided.worker_schema),
+        postgres=providers.Factory(PostgresNotifications, engines.provided.listening, settings.provided.worker_schema),
         memory=providers.Factory(MemoryNotifications, store),
     )
     migrations: providers.Provider[Migrations | MemoryMigrations] = providers.Selector(

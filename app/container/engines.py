@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import InvalidInput
 from app.infra.embedded import EmbeddedPostgres
-from app.infra.postgres.engines import apart, database_url, derived_engine, own_async_engine, own_engine
+from app.infra.postgres.engines import apart, database_url, derived_engine, listening, own_async_engine, own_engine
 from app.infra.postgres.migrations import Migrations
 from app.infra.settings import Settings
 
@@ -33,6 +33,7 @@ class Engines:
         self._sync: Engine | None = None
         self._async: AsyncEngine | None = None
         self._apart: Engine | None = None
+        self._listening: Engine | None = None
         self._embedded: EmbeddedPostgres | None = None
 
     @property
@@ -56,6 +57,14 @@ class Engines:
             if self._apart is None:
                 self._apart = apart(self.sync)
             return self._apart
+
+    @property
+    def listening(self) -> Engine:
+        """Where notifications are heard."""
+        with self._lock:
+            if self._listening is None:
+                self._listening = listening(self.sync)
+            return self._listening
 
     def close(self) -> None:
         """Dispose of the engines made here, and leave the embedded server, which ends with its last user."""
@@ -89,7 +98,7 @@ class Engines:
         return self._sync
 
     def _close_rest(self) -> None:
-        for engine in (self._apart, self._sync):
+        for engine in (self._listening, self._apart, self._sync):
             if engine is not None:
                 engine.dispose()
         if self._embedded is not None:

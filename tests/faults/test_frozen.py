@@ -8,19 +8,21 @@ from tests.faults.bench import Bench
 
 
 def test_a_worker_that_was_frozen_is_refused_and_comes_back(bench: Bench) -> None:
-    """Another one has its tasks by then, whose results stand; it says so, ends what it still ran and takes new ones."""
+    """Another one runs its tasks by then, and brings the result; it says so, ends what it still ran, takes new ones."""
     frozen = bench.worker("frozen", listening=True)
     # The first is awaited and can be cancelled; the second holds the loop, so that its outcome is the first thing
     # that the thawed worker has to bring.
     awaited = bench.enqueue("slow", {"seconds": 600, "once": True}, priority=1)
-    held = bench.enqueue("blocking", {"seconds": 1.5, "once": True})
+    held = bench.enqueue("blocking", {"seconds": 1.5})
     bench.wait_for_note(awaited)
     bench.wait_for_note(held)
 
     frozen.send(signal.SIGSTOP)
     other = bench.worker("other", listening=True)
-    results = [bench.wait_for(task, TaskStatus.COMPLETED).result for task in (awaited, held)]
+    bench.wait_for_note(awaited, times=2)
+    bench.wait_for_note(held, times=2)
     frozen.send(signal.SIGCONT)
+    results = [bench.wait_for(task, TaskStatus.COMPLETED).result for task in (awaited, held)]
 
     frozen.wait_until_said("comes back under a new id")
     frozen.wait_until_said("lease was lost, its outcome is dropped", times=2)

@@ -19,7 +19,7 @@ def test_a_handler_that_blocks_the_loop_longer_than_the_lease_is_left_alone(benc
     """The heart beats in a thread, so a second worker which looks for dead ones finds none."""
     both = bench.two_workers(worker_lease=1, worker_stale_check_interval=0.2)
 
-    task = bench.enqueue("blocking", {"seconds": 4})
+    task = bench.enqueue("blocking", {"seconds": 3})
     found = bench.wait_for(task, TaskStatus.COMPLETED)
 
     assert (1, []) == (found.attempts, found.errors)
@@ -62,23 +62,6 @@ def test_a_beat_that_took_long_is_followed_by_another_at_once(bench: Bench) -> N
             within=1,
             what="the row shows a beat that began after the trouble",
         )
-
-
-def test_beats_that_hang_longer_than_the_lease_bury_nobody(bench: Bench) -> None:
-    """As when the database's disk stalls: whoever has not come to beat itself does not judge others by their beats."""
-    bench.two_workers(worker_lease=1, worker_stale_check_interval=0.1, worker_concurrency=1)
-    tasks = [bench.enqueue("slow", {"seconds": 5}) for _ in range(2)]
-    for task in tasks:
-        bench.wait_for_note(task)
-
-    with psycopg.connect(bench.url) as holding:
-        holding.execute("SELECT 1 FROM worker.workers FOR UPDATE")
-        began = time.monotonic()
-        bench.eventually(lambda: time.monotonic() - began > 2.5, what="every lease has run out")
-
-    found = [bench.wait_for(task, TaskStatus.COMPLETED) for task in tasks]
-    assert {(1, 0)} == {(task.attempts, len(task.errors)) for task in found}
-    assert "taken for dead" not in bench.logs()
 
 
 def test_two_workers_with_one_name_do_not_disturb_each_other(bench: Bench) -> None:

@@ -77,10 +77,15 @@ def derived_engine(engine: AsyncEngine) -> Engine:
 
 
 def apart(engine: Engine) -> Engine:
-    """*engine* with a pool of its own, so that heartbeats get through while the application's pool is exhausted.
-
-    Always on psycopg 3, the only driver whose notifications can be waited for in a thread.
-    """
-    if engine.dialect.driver != "psycopg":
-        return own_engine(_for_psycopg(engine.url))
+    """*engine* with a pool of its own, so that heartbeats get through while the application's pool is exhausted."""
     return create_engine(engine.url, pool=engine.pool.recreate())
+
+
+def listening(engine: Engine) -> Engine:
+    """An engine to where *engine* leads, on psycopg 3: no other driver's notifications can be waited for in a thread.
+
+    What an engine on another one was built with beside its URL is lost. If that is needed, workers poll.
+    """
+    if engine.dialect.driver == "psycopg":
+        return apart(engine)
+    return own_engine(_for_psycopg(engine.url))

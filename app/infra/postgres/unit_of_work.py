@@ -1,7 +1,7 @@
 """PostgresUnitOfWork: the one place that begins and commits, or joins the caller's transaction."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -54,14 +54,17 @@ class PostgresUnitOfWork:
         self._threads: ThreadPoolExecutor | None = None
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        result, events = self._run(lambda tx: use_case(tx, *args, **kwargs))
+        repeatable = _repeatable(args)
+        result, events = self._run(lambda tx: use_case(tx, *repeatable, **kwargs))
         if events:
             self._publisher.publish(events)
         return result
 
     async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        repeatable = _repeatable(args)
+
         def work(tx: Transaction) -> R:
-            return use_case(tx, *args, **kwargs)
+            return use_case(tx, *repeatable, **kwargs)
 
         if self._async_engine is not None:
             result, events = await self._arun(self._async_engine, work)
@@ -129,6 +132,11 @@ class PostgresUnitOfWork:
                     return await connection.run_sync(attempt)
             except Exception as error:
                 attempt.judge(error)
+
+
+def _repeatable(args: Any) -> Any:
+    """*args* for work that may be done twice: a generator gives what it has only once."""
+    return tuple(list(one) if isinstance(one, Iterator) else one for one in args)
 
 
 def _connection_of(session: Session) -> Connection:

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import InvalidInput, JobCatalog, TaskContext, TaskQueueContainer
@@ -82,6 +83,23 @@ async def test_a_queue_works_with_an_url_of_its_own(database_url: str) -> None:
     tasks = TaskQueueContainer(settings=Settings(database_url=database_url), jobs=jobs)
 
     assert ["execute", "aexecute"] == await used_in_every_way(tasks)
+
+
+@pytest.mark.parametrize("driver", SYNC_DRIVERS)
+async def test_a_queue_works_with_an_engine_whose_url_says_nothing(database_url: str, driver: str) -> None:
+    """
+    The application opens connections itself, and the heartbeat has to come by them that way too.
+    """
+    connect = import_module(driver).connect
+    engine = create_engine(f"postgresql+{driver}://", creator=lambda: connect(database_url))
+    tasks = TaskQueueContainer(engine=engine, jobs=jobs)
+
+    with tasks.engines().apart.connect() as connection:
+        found = connection.scalar(text("SELECT current_database()"))
+    done = await used_in_every_way(tasks)
+    engine.dispose()
+
+    assert (make_url(database_url).database, ["execute", "aexecute"]) == (found, done)
 
 
 def test_an_own_engine_serves_one_event_loop_after_another(database_url: str) -> None:

@@ -202,3 +202,16 @@ def test_work_that_breaks_before_its_commit_is_done_again_once(engine: Engine, p
     task = tasks.enqueue_task().execute(type=TYPE)
 
     assert (1, [task.id]) == (proxy.cuts, [one.id for one in tasks.list_tasks().execute()])
+
+
+def test_work_that_is_done_again_is_the_whole_work(engine: Engine, proxy: Proxy) -> None:
+    """
+    A generator can be read once only, and still nothing of it is lost.
+    """
+    tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
+    proxy.cut_at = INSERT
+
+    enqueued = tasks.enqueue_tasks().execute(NewTask(type=TYPE, payload=number) for number in range(3))
+
+    assert (1, [0, 1, 2]) == (proxy.cuts, [task.payload for task in enqueued])
+    assert 3 == tasks.get_task_stats().execute().total
