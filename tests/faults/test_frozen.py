@@ -28,6 +28,7 @@ def test_a_worker_that_was_frozen_is_refused_and_comes_back(bench: Bench) -> Non
     frozen.wait_until_said("lease was lost, its outcome is dropped", times=2)
     bench.wait_for_note(awaited, "was cancelled")
     bench.wait_for_note(held, "told lease_lost")
+    bench.wait_for_note(held, "told completed")
     assert [other.pid, other.pid] == results == [bench.find(task).result for task in (awaited, held)]
     assert [2, 2] == [bench.find(task).attempts for task in (awaited, held)]
     assert 1 == bench.ledger.notes(held.id).count("told completed")

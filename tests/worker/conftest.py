@@ -34,12 +34,3 @@ async def rig(settings: Settings) -> AsyncIterator[Rig]:
     tasks = TaskQueueContainer(settings=settings, jobs=jobs)
     yield Rig(tasks, jobs)
     await tasks.aclose()
-
-
-@pytest.fixture
-async def postgres_rig(database_url: str) -> AsyncIterator[Rig]:
-    """The same for what only PostgreSQL can show."""
-    jobs = JobCatalog()
-    tasks = TaskQueueContainer(settings=Settings(database_url=database_url, **QUICK), jobs=jobs)
-    yield Rig(tasks, jobs)
-    await tasks.aclose()

@@ -1,6 +1,7 @@
 """What an application has in hand when it enqueues: each kind of session and connection, with each driver."""
 
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -24,12 +25,12 @@ ASYNC_KINDS = ("AsyncSession", "AsyncConnection", "async_scoped_session")
 TYPE = "order:ship"
 
 
-def with_driver(url: str, driver: str) -> URL:
-    return make_url(url).set(drivername=f"postgresql+{driver}")
+def with_driver(url: str | Engine, driver: str) -> URL:
+    return make_url(url.url if isinstance(url, Engine) else url).set(drivername=f"postgresql+{driver}")
 
 
 @contextmanager
-def engine_of(url: str, driver: str = "psycopg", **options: Any) -> Iterator[Engine]:
+def engine_of(url: str | Engine, driver: str = "psycopg", **options: Any) -> Iterator[Engine]:
     engine = create_engine(with_driver(url, driver), **options)
     yield engine
     engine.dispose()
@@ -72,6 +73,14 @@ async def async_opened(kind: str, engine: AsyncEngine) -> AsyncIterator[Any]:
             registry = async_scoped_session(async_sessionmaker(engine), scopefunc=lambda: "this test")
             yield registry
             await registry.remove()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for a condition, but not for ever."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come about within {seconds} s"
+        time.sleep(0.02)
 
 
 class Told:

@@ -19,7 +19,7 @@ from app import JobCatalog, NewTask, QueueError, SchemaMismatch, TaskQueueContai
 from app.infra.postgres.migrations import Migrations, options_for
 from app.infra.postgres.tables import metadata
 from app.infra.settings import Settings
-from tests.infra.postgres.callers import TYPE, async_engine_of, engine_of
+from tests.infra.postgres.callers import TYPE, async_engine_of, engine_of, until
 
 ROOT = Path(__file__).parents[3]
 HEAD = "0001"
@@ -85,16 +85,15 @@ def test_nothing_is_written_outside_of_our_schema(empty: Engine) -> None:
     assert before == things_elsewhere(empty, "worker")
 
 
-@pytest.mark.parametrize("isolation_level", ["READ COMMITTED", "SERIALIZABLE", "AUTOCOMMIT"])
 @pytest.mark.parametrize("migrators", [2, 5])
-def test_migrators_at_the_same_time_do_it_once(empty_database_url: str, migrators: int, isolation_level: str) -> None:
+def test_migrating_threads_do_it_once(empty_database_url: str, migrators: int) -> None:
     """
-    Whatever isolation the application's engine is set to; all return, and one has done the work.
+    All return, and one has done the work.
     """
     gate = Barrier(migrators)
 
     def migrate(number: int) -> str:
-        with engine_of(empty_database_url, isolation_level=isolation_level) as engine, engine.connect():
+        with engine_of(empty_database_url) as engine, engine.connect():
             gate.wait(30)
             return Migrations(engine).upgrade()
 
@@ -102,6 +101,22 @@ def test_migrators_at_the_same_time_do_it_once(empty_database_url: str, migrator
         answers = list(pool.map(migrate, range(migrators)))
 
     assert [HEAD] * migrators == answers
+
+
+@pytest.mark.parametrize("isolation_level", ["SERIALIZABLE", "REPEATABLE READ", "AUTOCOMMIT"])
+def test_who_waited_for_another_migrator_sees_what_that_one_did(empty: Engine, isolation_level: str) -> None:
+    """
+    Whatever isolation the application's engine is set to: a snapshot from before the wait would show no schema.
+    """
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with engine_of(empty, isolation_level=isolation_level) as engine, ThreadPoolExecutor(1) as thread:
+        with empty.begin() as other:
+            other.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('migrate worker', 0))"))
+            answer = thread.submit(Migrations(engine).upgrade)
+            until(lambda: other.scalar(waiting) == 1)
+            other.execute(text("CREATE SCHEMA worker"))
+
+        assert HEAD == answer.result(30)
 
 
 def test_migrating_processes_do_it_once(empty_database_url: str) -> None:
@@ -126,7 +141,7 @@ def test_two_queues_live_in_one_database(empty: Engine) -> None:
     """
     Each in the schema that its settings name, with tables, versions and tasks of its own.
     """
-    one, two = queue(empty, "queue_a"), queue(empty, "queue_b")
+    one, two = queue(empty, "queue_a"), queue(empty, "select")
     before = things_elsewhere(empty)
     one.migrations().upgrade()
     between = two.migrations().current()
@@ -140,7 +155,7 @@ def test_two_queues_live_in_one_database(empty: Engine) -> None:
     assert [(2, 0), (0, 1)] == [
         (stats.pending, stats.cancelled) for stats in (q.get_task_stats().execute() for q in (one, two))
     ]
-    assert before == things_elsewhere(empty, "queue_a", "queue_b")
+    assert before == things_elsewhere(empty, "queue_a", "select")
 
 
 def test_a_schema_can_be_taken_down_and_made_again(empty: Engine) -> None:

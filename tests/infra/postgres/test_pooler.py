@@ -5,8 +5,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import psycopg
 import pytest
 from sqlalchemy.orm import Session
 
-from app import JobCatalog, NewTask, TaskContext, TaskQueueContainer
+from app import JobCatalog, NewTask, TaskContext, TaskQueueContainer, TaskStatus
 from app.infra.settings import Settings
-from tests.infra.postgres.callers import TYPE
+from tests.infra.postgres.callers import TYPE, until
 from tests.infra.postgres.pooler import Pooler
 from tests.server import OwnServer
 
@@ -109,18 +108,9 @@ async def test_producers_and_workers_share_two_connections(pooler: Pooler) -> No
     assert pooler.most_clients > 2 * SERVERS
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for a condition, but not for ever."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come about within {seconds} s"
-        time.sleep(0.02)
-
-
 def test_a_deaf_worker_says_so_and_polls(pooler: Pooler, tmp_path: Path) -> None:
     """
-    The command line through the pooler: migrate, enqueue, a worker that finds its tasks by looking, and a check that
-    names what is missing.
+    It finds its tasks by looking, and check names what is missing.
     """
     (tmp_path / "shop.py").write_text(JOBS)
     environment = os.environ | {
@@ -130,20 +120,17 @@ def test_a_deaf_worker_says_so_and_polls(pooler: Pooler, tmp_path: Path) -> None
         "WORKER_LEASE": "4",
     }
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "app", *arguments, "--json"]
-        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment)
-
-    assert 0 == run("migrate").returncode
     tasks = queue(pooler)
+    tasks.migrations().upgrade()
     log = tmp_path / "worker.log"
     with log.open("w") as lines:
         worker = subprocess.Popen([sys.executable, "-m", "app", "worker"], stderr=lines, cwd=tmp_path, env=environment)
     until(lambda: "Notifications do not arrive over this connection (a transaction pooler" in log.read_text())
     until(lambda: [False] == [one.hears_notifications for one in tasks.check_queue().execute().workers])
-    task = json.loads(run("enqueue", TYPE, "--payload", '{"order": 7}').stdout)
+    task = tasks.enqueue_task().execute(type=TYPE)
     until(lambda: tasks.get_task_stats().execute().completed == 1)
-    checked = run("check")
+    check = [sys.executable, "-m", "app", "check", "--json"]
+    checked = subprocess.run(check, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment)
     worker.terminate()
     code = worker.wait(20)
     tasks.close()
@@ -151,4 +138,4 @@ def test_a_deaf_worker_says_so_and_polls(pooler: Pooler, tmp_path: Path) -> None
     problems = json.loads(checked.stdout)["problems"]
     assert (0, 1, 2) == (code, checked.returncode, len(problems))
     assert [True, True] == ["(a transaction pooler in between?)" in problem for problem in problems]
-    assert "pending" == task["status"]
+    assert TaskStatus.PENDING is task.status

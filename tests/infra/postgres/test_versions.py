@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,8 @@ def test_a_schema_that_is_older_is_not_worked_on(later: Run) -> None:
     """
     Worker and check refuse with a sentence that says what to run; after that has been run all is well.
     """
-    refused = later("worker", "--drain"), later("check")
+    with ThreadPoolExecutor(2) as at_once:
+        refused = list(at_once.map(lambda arguments: later(*arguments), [("worker", "--drain"), ("check",)]))
     migrated = later("migrate", "--json")
     drained = later("worker", "--drain")
 
@@ -95,10 +97,10 @@ def test_a_migration_reaches_the_schema_that_was_asked_for(later: Run, engine: E
     """
     What is written as ``worker`` in a migration is the schema of the settings, and the other one stays as it is.
     """
-    later("migrate", schema="queue_b")
+    later("migrate", schema="user")
 
     with engine.connect() as connection:
         found = connection.execute(
             text("SELECT table_schema FROM information_schema.columns WHERE column_name = 'mood'")
         ).scalars()
-        assert ["queue_b"] == [*found]
+        assert ["user"] == [*found]
