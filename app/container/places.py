@@ -34,8 +34,8 @@ def found_at(setting: str, place: str) -> Any:
         sys.path.insert(0, here)
     try:
         module = import_module(module_name)
-    except ImportError as error:
-        raise WrongPlace(setting, place, f"cannot be imported ({error})") from error
+    except Exception as error:  # a module may raise anything while it is imported
+        raise WrongPlace(setting, place, f"cannot be imported ({type(error).__name__}: {error})") from error
     if not hasattr(module, attribute):
         raise WrongPlace(setting, place, "is not there")
     return getattr(module, attribute)

@@ -1,7 +1,7 @@
 """Moments and durations a caller hands in, checked before they reach the database."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.domain.errors import InvalidInput
 
@@ -15,15 +15,21 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 9990
 
 
 def checked_moment(field: str, value: object) -> datetime:
-    """*value*, if it is a datetime with a time zone in the years 1900 to 9990. Raises InvalidInput."""
+    """*value* in UTC, if it is a datetime with a time zone in the years 1900 to 9990. Raises InvalidInput."""
     if not isinstance(value, datetime):
         raise InvalidInput(field, value, "must be a datetime")
-    if value.utcoffset() is None:
+    try:
+        is_aware = value.utcoffset() is not None
+        # In UTC, because PostgreSQL takes offsets of up to 16 hours only.
+        moment = value.astimezone(UTC) if is_aware else value
+    except Exception as error:  # a time zone is somebody's code, and the ends of the calendar overflow
+        raise InvalidInput(field, value, "must have a time zone that works at this moment") from error
+    if not is_aware:
         raise InvalidInput(field, value, "must have a time zone, for example datetime.now(timezone.utc)")
     if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
         # PostgreSQL holds year 10000 and Python cannot read it back; both ends keep a distance.
         raise InvalidInput(field, value, f"must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}")
-    return value
+    return moment
 
 
 def checked_seconds(field: str, value: object, *, positive: bool = False) -> float:

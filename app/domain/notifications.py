@@ -16,6 +16,10 @@ class Notifications(Protocol):
         """End, within a second."""
         ...
 
+    def probe(self) -> bool:
+        """Whether notifications arrive at all, found out by sending one; takes up to some seconds."""
+        ...
+
     @property
     def hears(self) -> bool | None:
         """Whether notifications were seen to arrive on the present connection; None while that is not known."""

@@ -26,7 +26,9 @@ class CheckQueue:
 
     def __call__(self, tx: Transaction) -> QueueReport:
         workers = tuple(tx.workers.all())
-        known = {*self.jobs.types(), *(type for worker in workers for type in worker.node.types)}
+        alive = [worker for worker in workers if not worker.is_late]
+        # While workers run, it is theirs to know a type; with none, the best guess is that ours is what they will have.
+        known = {type for worker in alive for type in worker.node.types} if alive else set(self.jobs.types())
         unknown = tuple(waiting for waiting in tx.statistics.waiting_types() if waiting.type not in known)
         return QueueReport(
             stats=tx.statistics.counts(),

@@ -1,9 +1,8 @@
-"""The verbs of a worker's life: register, beat, leave, and who is there."""
+"""The verbs of a worker's life: register, beat, leave."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.domain.workers import LiveWorker, WorkerNode
+from app.domain.workers import WorkerNode
 from app.usecases.transaction import Transaction
 
 
@@ -30,11 +29,3 @@ class RemoveWorker:
 
     def __call__(self, tx: Transaction, worker_id: str) -> None:
         tx.workers.remove(worker_id)
-
-
-@dataclass(frozen=True, slots=True)
-class ListWorkers:
-    """Who is registered, longest alive first."""
-
-    def __call__(self, tx: Transaction) -> Sequence[LiveWorker]:
-        return tx.workers.all()

@@ -90,6 +90,9 @@ class Claimer:
             # Before the look, so that a slot freed during it counts for the next.
             self._changed.clear()
             try:
+                if self._slots.running == 0 and self._slots.free <= 0:
+                    _log.error("Handlers that outlived their attempts take up every slot: the rest is left undone")
+                    return
                 if await self._claim() == 0 and self._slots.running == 0:
                     if await self._settler.wait_until_settled(self._poll_interval) and await self._next_due() != 0:
                         return

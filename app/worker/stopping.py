@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _log = logging.getLogger("app.worker")
 
@@ -66,17 +67,33 @@ def signals_to(request: Callable[[], None]) -> Iterator[None]:
         yield
         return
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        _log.info("%s: stopping", signal.Signals(number).name)
-        request()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    if not _requests:
+        _before.update({number: signal.signal(number, _tell_all) for number in (signal.SIGTERM, signal.SIGINT)})
+    _requests.append(request)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is handle:
-                signal.signal(number, handler)
+        _requests.remove(request)
+        if not _requests:
+            for number, handler in _before.items():
+                if signal.getsignal(number) is _tell_all:
+                    signal.signal(number, handler)
+
+
+_requests: list[Callable[[], None]] = []
+"""Whom a signal stops: a process may run several workers, which come and go in any order. Signal handlers belong to the
+process, and so does this list; only its main thread touches either."""
+_before: dict[signal.Signals, Any] = {}
+
+
+def _tell_all(number: int, frame: FrameType | None) -> None:
+    _log.info("%s: stopping", signal.Signals(number).name)
+    told: list[Callable[[], None]] = []
+    for request in _requests:
+        # One worker may be listed twice, by its process and by its run; told twice, it would hurry.
+        if request not in told:
+            told.append(request)
+            request()
 
 
 def ignore_signals() -> None:
@@ -102,11 +119,12 @@ def end_process_when_stuck(stopping: Stopping, grace: float, give_back: Callable
 
     def watch() -> None:
         stopping.noticed.wait()
-        waited = 0.0
+        left = grace + _MARGIN
         # A plain wait in steps, because the loop that could wake us is the very thing that may be stuck.
-        while waited < (_MARGIN if stopping.hurried else grace + _MARGIN):
+        while left > 0:
             _never.wait(_STEP)
-            waited += _STEP
+            left = min(left, _MARGIN) if stopping.hurried else left
+            left -= _STEP
         _log.error(
             "This worker cannot end in good order (a handler blocks the event loop, or the database hangs):"
             " giving its tasks back and ending the process"

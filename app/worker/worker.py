@@ -141,7 +141,7 @@ class Worker:
             settling = self._loop.create_task(self._settler.run(), name="settler")
             maintaining = self._loop.create_task(self._maintenance.run(), name="maintenance")
             claiming = self._loop.create_task(claim(), name="claimer")
-            _log.info("Worker %s runs %s", self._node.id, ", ".join(self._types) or "nothing: it knows no job")
+            self._say_what_it_runs()
             services = (settling, maintaining, claiming)
             cancelled = await self._until_stopped(claiming)
             try:
@@ -160,6 +160,15 @@ class Worker:
                 raise asyncio.CancelledError
             if claiming.done() and not claiming.cancelled():
                 claiming.result()  # what ended the claiming ends the run
+
+    def _say_what_it_runs(self) -> None:
+        if self._types:
+            _log.info("Worker %s runs %s", self._node.id, ", ".join(self._types))
+        elif len(self._jobs):
+            patterns, known = ", ".join(self.options.types), ", ".join(self._jobs.types())
+            _log.warning("Worker %s runs nothing: %s fits none of its jobs, %s", self._node.id, patterns, known)
+        else:
+            _log.warning("Worker %s runs nothing: it knows no job", self._node.id)
 
     async def _until_stopped(self, claiming: "asyncio.Task[None]") -> bool:
         """Wait for the end of the work; whether it came by cancelling this coroutine, which asks for a hurried one."""

@@ -65,6 +65,7 @@ class Model:
         self.seen = {worker: at for worker, at in self.seen.items() if at + LEASE >= self.now}
         orphans = [id for id, row in self.rows.items() if row.state == "running" and row.holder not in self.seen]
         for id in orphans:
+            self.rows[id].lease += 1
             if self.rows[id].attempts >= self.rows[id].budget:
                 self.end(id, "failed", failed=True)
             else:

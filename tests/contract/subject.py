@@ -27,7 +27,7 @@ from app.usecases.tasks.retry import RetryTask
 from app.usecases.tasks.settle import EndedAttempt, ReportedProgress, ReportProgress, SettleTasks
 from app.usecases.tasks.stats import GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
-from app.usecases.workers import Beat, ListWorkers, RegisterWorker, RemoveWorker
+from app.usecases.workers import Beat, RegisterWorker, RemoveWorker
 from tests.examples import EMAIL, REPORT, ManualClock, Recorder, a_failure, a_node, new_id, new_task
 
 
@@ -104,7 +104,7 @@ class Queue:
         self.uow.run(RemoveWorker(), worker_id)
 
     def workers(self) -> Sequence[LiveWorker]:
-        return self.uow.run(ListWorkers())
+        return self.uow.run(lambda tx: tx.workers.all())
 
     def claim(self, worker_id: str = "w1", **asked: Any) -> list[WorkerTask]:
         return self.uow.run(ClaimTasks(), request(worker_id, **asked))

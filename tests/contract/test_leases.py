@@ -4,6 +4,7 @@ from app.domain.tasks.outcomes import Failed, Outcome, Released, RetryIn, Snooze
 from app.domain.tasks.repository import Progress
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from tests.contract.model import LEASE
 from tests.contract.subject import Queue, completed
 from tests.examples import a_failure, new_task
 
@@ -210,6 +211,22 @@ def test_a_settlement_sent_again_is_no_lost_lease(queue: Queue) -> None:
     again, blindly = queue.settle(task, completed("twice"), again=True), queue.complete(task, "twice")
 
     assert (True, False, "once") == (again, blindly, queue.find(task).result)
+
+
+def test_a_settlement_sent_again_after_a_recovery_is_refused(queue: Queue) -> None:
+    """
+    A worker that was cut off must not take the end which recovery gave its run for its own outcome.
+    """
+    queue.register()
+    queue.enqueue()
+    task = queue.claim_one()
+    queue.clock.advance(LEASE + 1)
+    queue.recover()
+
+    again = queue.settle(task, completed("late"), again=True)
+
+    assert (False, TaskStatus.PENDING, None) == (again, queue.find(task).status, queue.find(task).result)
+    assert "completed" not in queue.told
 
 
 def test_a_settlement_sent_again_after_another_claim_is_refused(queue: Queue) -> None:

@@ -21,7 +21,7 @@ def test_a_moment_with_a_time_zone_passes(value: datetime) -> None:
     """
     From the first year allowed to the last, in any zone.
     """
-    assert value is checked_moment("scheduled_at", value)
+    assert value == checked_moment("scheduled_at", value)
 
 
 @pytest.mark.parametrize(

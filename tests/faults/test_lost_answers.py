@@ -45,7 +45,7 @@ def test_a_lost_answer_about_a_retry_costs_no_attempt(bench: Bench, proxy: Proxy
     bench.worker(url=proxy.url, listening=True)
     proxy.lose_the_answer_to_the_commit_of(SETTLE)
 
-    task = bench.enqueue("flaky")
+    task = bench.enqueue("flaky", {"delay": 0.5})
     bench.eventually(proxy.lost.is_set, what="the answer to a settlement is lost")
     bench.wait_for_note(task, "told completed")
     found = bench.find(task)

@@ -60,13 +60,13 @@ def test_a_worker_that_hears_nothing_is_named() -> None:
 
 def test_a_type_nobody_knows_is_named_with_its_wait() -> None:
     """
-    Known are the types of this catalog and those of every registered worker.
+    While a worker is alive it is the workers' types that count: what only we know, nobody runs.
     """
     queue = in_memory()
     queue.jobs = JobCatalog()
-    queue.jobs.define("known:here")(lambda payload, context: None)
+    queue.jobs.define("unknown")(lambda payload, context: None)
     queue.register(types=("known:there",))
-    queue.enqueue_many([new_task("known:here"), new_task("known:there"), new_task("unknown"), new_task("unknown")])
+    queue.enqueue_many([new_task("known:there"), new_task("unknown"), new_task("unknown")])
     queue.clock.advance(30)
 
     report = check(queue)
@@ -75,3 +75,17 @@ def test_a_type_nobody_knows_is_named_with_its_wait() -> None:
     assert (
         "2 due task(s) of type 'unknown' wait for a worker that knows that type (the oldest for 30 s).",
     ) == report.problems
+
+
+def test_without_a_worker_our_own_catalog_counts() -> None:
+    """
+    What we know is the best guess at what a worker will know once there is one.
+    """
+    queue = in_memory()
+    queue.jobs = JobCatalog()
+    queue.jobs.define("known:here")(lambda payload, context: None)
+    queue.enqueue_many([new_task("known:here"), new_task("unknown")])
+
+    report = check(queue)
+
+    assert ["unknown"] == [waiting.type for waiting in report.unknown_types]

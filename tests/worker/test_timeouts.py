@@ -42,7 +42,7 @@ async def test_a_coroutine_is_ended_at_its_timeout(rig: Rig) -> None:
     assert (TaskStatus.PENDING, 1) == (found.status, found.attempts)
     assert found.errors[0].type.endswith("AttemptTimedOut")
     assert "no result within 0.2 s" == found.errors[0].message
-    assert 0.2 <= ended[0] < 2
+    assert 0.15 <= ended[0] < 2  # the timer began a little before the handler
 
 
 async def test_a_timed_out_task_is_retried_within_its_budget(rig: Rig) -> None:

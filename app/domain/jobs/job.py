@@ -40,3 +40,5 @@ class Job:
             checked_whole_number("max_attempts", self.max_attempts, low=1)
         if not callable(self.retry):
             raise InvalidInput("retry", self.retry, "must be a policy such as Exponential() or a function")
+        if self.should_retry is not None and not callable(self.should_retry):
+            raise InvalidInput("should_retry", self.should_retry, "must be a function of the error")

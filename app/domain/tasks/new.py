@@ -44,7 +44,7 @@ class NewTask:
         if self.max_attempts is not None:
             checked_whole_number("max_attempts", self.max_attempts, low=1)
         if self.scheduled_at is not None:
-            checked_moment("scheduled_at", self.scheduled_at)
+            object.__setattr__(self, "scheduled_at", checked_moment("scheduled_at", self.scheduled_at))
             if self.delay is not None:
                 raise InvalidInput("delay", self.delay, "must not be given together with scheduled_at")
         if self.correlation_id is not None:

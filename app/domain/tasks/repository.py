@@ -69,14 +69,18 @@ class TaskRepository(Protocol):
         """Seconds until a claim like this one would find something: 0 if now, None if nothing is waiting."""
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> Settled:
-        """Store how attempts ended, each only if its lease still holds."""
+    def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
+        """Store how attempts ended, each only if its lease still holds.
+
+        *taking_back* says that this is done in the place of workers that died: the fence is raised then.
+        """
         ...
 
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
         """Which of these an earlier call has stored already, asked after its answer was lost.
 
-        True only while the asking worker is still registered: a recovery, too, ends the run under a lease.
+        Whoever else ends a run under a lease (recovery, the next claim) raises the fence, so only one's own call can
+        have left a task that does not run under one's own ``lease_seq``.
         """
         ...
 

@@ -92,6 +92,15 @@ class WorkerTask:
                 self.attempts -= 1
                 self.worker_id = None
 
+    def take_back(self, outcome: Outcome, *, now: datetime) -> None:
+        """Apply *outcome* in the place of a worker that died, and raise the fence as a claim would.
+
+        Without that, a worker which was only cut off could take the end of its run under the old ``lease_seq`` for its
+        own outcome, stored after all.
+        """
+        self.settle(outcome, now=now)
+        self.lease_seq += 1
+
     def report(self, percent: float, message: str | None) -> None:
         """Note how far the running attempt has come."""
         self.progress = percent
@@ -105,7 +114,7 @@ class WorkerTask:
         self.finished_at = now
 
     def retry(self, *, reset_attempts: bool, now: datetime) -> None:
-        """Make the task due now; its errors are kept. Without *reset_attempts* it is granted one more attempt."""
+        """Make the task due now; its errors are kept. Without *reset_attempts* a spent budget grows by one attempt."""
         self._become(Transition.RETRY)
         if reset_attempts:
             self.attempts = 0

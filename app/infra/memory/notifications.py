@@ -28,6 +28,9 @@ class MemoryNotifications:
             if self._hear in self._store.listeners:
                 self._store.listeners.remove(self._hear)
 
+    def probe(self) -> bool:
+        return True
+
     @property
     def hears(self) -> bool | None:
         return None if self._on_wake is None else True

@@ -39,13 +39,14 @@ class MemoryTasks:
         earliest = min((task.scheduled_at for task in self._wanted(request)), default=None)
         return None if earliest is None else max(0.0, (earliest - self._now()).total_seconds())
 
-    def settle(self, settlements: Sequence[Settlement]) -> Settled:
+    def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
         now = self._now()
         accepted = set()
         for one in settlements:
             task = self._held(one.task_id, one.lease_seq)
             if task is not None:
-                task.settle(one.outcome, now=now)
+                end = task.take_back if taking_back else task.settle
+                end(one.outcome, now=now)
                 if isinstance(one.outcome, Completed):
                     task.result = one.outcome.result
                 accepted.add(self._put(task).id)

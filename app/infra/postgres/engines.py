@@ -14,6 +14,8 @@ _CONNECT: dict[str, Any] = {
     # A transaction pooler gives each transaction another server connection, on which a statement that was prepared
     # earlier does not exist.
     "prepare_threshold": None,
+    # Whatever the database or PGCLIENTENCODING says: payloads are Unicode.
+    "client_encoding": "utf8",
     # A database that vanished without a word is noticed within seconds, not after TCP's quarter of an hour.
     "connect_timeout": 10,
     "keepalives_idle": 15,

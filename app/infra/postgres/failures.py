@@ -44,6 +44,11 @@ def is_broken_connection(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
+def is_conflict(error: Exception) -> bool:
+    """Whether another transaction stood in the way: a deadlock, a serialization failure, a lock not to be had."""
+    return isinstance(error, DBAPIError) and (_sqlstate(error) or "").startswith(("40", "55P03"))
+
+
 def is_lock_timeout(error: Exception) -> bool:
     """Whether a lock was waited for longer than ``lock_timeout`` allows."""
     return isinstance(error, DBAPIError) and _sqlstate(error) == "55P03"

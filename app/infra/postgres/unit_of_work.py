@@ -14,7 +14,7 @@ from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
 from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold
-from app.infra.postgres.failures import is_broken_connection, translated
+from app.infra.postgres.failures import is_broken_connection, is_conflict, translated
 from app.infra.postgres.tables import SCHEMA
 from app.infra.postgres.transaction import PostgresTransaction
 from app.usecases.transaction import Publisher, Transaction
@@ -94,7 +94,8 @@ class PostgresUnitOfWork:
             if not isinstance(connection.get_transaction(), TwoPhaseTransaction):
                 tx.finish()
         except Exception as error:
-            if (ours := translated(error)) is not None:
+            # A conflict with another transaction is its owner's to see, who may want to begin again.
+            if (ours := translated(error)) is not None and not is_conflict(error):
                 raise ours from error
             raise
         if tx.events and isinstance(session, Session):

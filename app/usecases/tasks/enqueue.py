@@ -14,6 +14,9 @@ from app.domain.tasks.repository import Addition
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import Transaction
 
+NOTHING: dict[str, Any] = {}
+"""The payload when none is given; it is encoded at once, so nobody can put anything in."""
+
 
 @dataclass(frozen=True, slots=True)
 class EnqueueTasks:
@@ -32,6 +35,8 @@ class EnqueueTasks:
 
         Raises InvalidInput, with nothing stored, for a payload that is too large or an element that is no NewTask.
         """
+        if not isinstance(new, Iterable):
+            raise InvalidInput("new", new, "must be a list of NewTask")
         additions = [self._addition(index, one) for index, one in enumerate(new)]
         if not additions:
             return []
@@ -66,7 +71,7 @@ class EnqueueTask:
         tx: Transaction,
         *,
         type: str,
-        payload: Any = None,
+        payload: Any = NOTHING,
         queue: str = "default",
         priority: int = 0,
         max_attempts: int | None = None,
@@ -76,11 +81,11 @@ class EnqueueTask:
         correlation_id: str | None = None,
         tags: Sequence[str] = (),
     ) -> WorkerTask:
-        """Parameters as in NewTask; a payload of None is ``{}``. A type that is unknown here may be enqueued: another
+        """Parameters as in NewTask. A type that is unknown here may be enqueued: another
         application may know it. Raises InvalidInput, with nothing stored."""
         new = NewTask(
             type=type,
-            payload={} if payload is None else payload,
+            payload=payload,
             queue=queue,
             priority=priority,
             max_attempts=max_attempts,

@@ -31,12 +31,14 @@ class RecoverTasks:
         registered = {worker.node.id for worker in tx.workers.all()}
         orphans = [task for task in orphans if task.worker_id not in registered]
         outcomes = {task.id: _outcome(task) for task in orphans}
-        settled = tx.tasks.settle([Settlement(task.id, task.lease_seq, outcomes[task.id]) for task in orphans])
+        settled = tx.tasks.settle(
+            [Settlement(task.id, task.lease_seq, outcomes[task.id]) for task in orphans], taking_back=True
+        )
         tx.wake({task.queue for task in orphans})
         for task in orphans:
             if tx.wants(TaskRecovered):
                 after = task.snapshot()
-                after.settle(outcomes[task.id], now=settled.at)
+                after.take_back(outcomes[task.id], now=settled.at)
                 tx.record(TaskRecovered(task=after, worker_id=task.worker_id or ""))
             record_outcome(tx, task, outcomes[task.id], settled.at)
         return len(settled.ids)

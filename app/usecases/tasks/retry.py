@@ -14,7 +14,8 @@ class RetryTask:
     """Put a failed or cancelled task back on its queue, due now."""
 
     def __call__(self, tx: Transaction, task_id: TaskId, *, reset_attempts: bool = False) -> WorkerTask:
-        """Return the pending task. Without *reset_attempts* it is granted one more attempt.
+        """Return the pending task. Without *reset_attempts* it is granted one more
+        attempt where its budget is spent, and keeps what is left of it where it is not.
 
         Raises InvalidInput, TaskNotFound, and IllegalTransition in any other state.
         """

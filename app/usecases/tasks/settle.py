@@ -14,10 +14,13 @@ from app.domain.tasks.events import (
     TaskProgressed,
     TaskRetried,
 )
-from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Released, RetryIn, Settlement
+from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Released, RetryIn, Settlement, Snoozed
 from app.domain.tasks.repository import Progress
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import Transaction
+
+# Of these, idle workers must hear: a task that falls due in a second, or now, would wait for their next poll.
+_COMES_BACK = (RetryIn, Snoozed, Released)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class SettleTasks:
             earlier = tx.tasks.settled_before([one.settlement for one in refused])
             moments |= dict.fromkeys(earlier.ids, earlier.at)
             refused = [one for one in refused if one.task.id not in moments]
-        tx.wake({one.task.queue for one in ended if isinstance(one.outcome, Released) and one.task.id in moments})
+        tx.wake({one.task.queue for one in ended if isinstance(one.outcome, _COMES_BACK) and one.task.id in moments})
         for one in ended:
             if one.task.id in moments:
                 record_outcome(tx, one.task, one.outcome, moments[one.task.id])

@@ -42,8 +42,9 @@ class PostgresTasks:
         # Here and not in SQL: PostgreSQL's greatest() skips NULL, and would call an empty queue due.
         return None if seconds is None else max(0.0, seconds)
 
-    def settle(self, settlements: Sequence[Settlement]) -> Settled:
-        return _settled(self._statements.run(SETTLE, settle_parameters(settlements), timed=True))
+    def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
+        parameters = settle_parameters(settlements) | {"raised": int(taking_back)}
+        return _settled(self._statements.run(SETTLE, parameters, timed=True))
 
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
         return _settled(self._statements.run(SETTLED_BEFORE, lease_parameters(settlements), timed=True))

@@ -84,6 +84,7 @@ SETTLE = (
     .values(
         status=_ended.c.status,
         attempts=tasks.c.attempts - _ended.c.given_back,
+        lease_seq=tasks.c.lease_seq + bindparam("raised", type_=Integer),
         scheduled_at=case((_ended.c.delay.is_(None), tasks.c.scheduled_at), else_=after(_ended.c.delay)),
         finished_at=case((_ended.c.status == str(TaskStatus.PENDING), null()), else_=NOW),
         result=cast(_ended.c.result, JSON),
