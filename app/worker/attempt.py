@@ -6,7 +6,8 @@ import inspect
 import logging
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
 from app.domain.errors import InvalidInput, QueueError
 from app.domain.jobs.answers import FailForGood, HandlerAnswer
@@ -16,7 +17,6 @@ from app.domain.jobs.verdict import verdict
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.task import WorkerTask
-from app.worker.threads import HandlerThreads
 
 _log = logging.getLogger("app.worker")
 
@@ -36,49 +36,71 @@ class Interruption(Enum):
     LEASE_LOST = auto()
 
 
+class Host(Protocol):
+    """Who runs attempts: what they need, and whom they tell; all of it on the event loop but ``submit``."""
+
+    max_result: int
+    loop: asyncio.AbstractEventLoop
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run *work* in a thread."""
+        ...
+
+    def is_shutting_down(self) -> bool: ...
+
+    def report(self, attempt: "Attempt", percent: float, message: str | None) -> None:
+        """The handler says how far it has come; from any thread."""
+        ...
+
+    def ended(self, attempt: "Attempt", outcome: Outcome) -> None:
+        """The one outcome of *attempt*."""
+        ...
+
+    def left(self, attempt: "Attempt") -> None:
+        """The handler outlives its outcome: a thread cannot be stopped, a coroutine may refuse to."""
+        ...
+
+    def gone(self, attempt: "Attempt") -> None:
+        """Such a handler has ended after all."""
+        ...
+
+
 class Attempt:
-    """Runs the handler and reports the outcome once, to ``on_end``.
+    """Runs the handler and tells its host the outcome, once."""
 
-    ``on_left`` is called instead of waiting on when the handler outlives its outcome (a thread cannot be stopped, a
-    coroutine may refuse to), and ``on_gone`` when such a handler ends after all. All callbacks run on the loop.
-    """
+    __slots__ = (
+        "_context",
+        "_host",
+        "_job",
+        "_left",
+        "_running",
+        "_timeout",
+        "_timer",
+        "ended",
+        "interruption",
+        "task",
+    )
 
-    def __init__(
-        self,
-        task: WorkerTask,
-        job: Job,
-        context: TaskContext,
-        *,
-        timeout: float,
-        max_result: int,
-        threads: HandlerThreads,
-        on_end: Callable[["Attempt", Outcome], None],
-        on_left: Callable[["Attempt"], None],
-        on_gone: Callable[["Attempt"], None],
-    ) -> None:
+    def __init__(self, task: WorkerTask, job: Job, host: Host, *, worker_id: str, timeout: float) -> None:
         self.task = task
         self.ended = False
         self.interruption: Interruption | None = None
         self._job = job
-        self._context = context
+        self._host = host
         self._timeout = timeout
-        self._max_result = max_result
-        self._threads = threads
-        self._on_end = on_end
-        self._on_left = on_left
-        self._on_gone = on_gone
-        self._loop = asyncio.get_running_loop()
+        self._context: Any = TaskContext(task, worker_id, shutting_down=self._should_end, report=self._report)
         self._running: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left = False
 
     def start(self) -> None:
-        self._timer = self._loop.call_later(self._timeout, self.interrupt, Interruption.TIMEOUT)
+        loop = self._host.loop
+        self._timer = loop.call_later(self._timeout, self.interrupt, Interruption.TIMEOUT)
         if is_asynchronous(self._job.handler):
-            self._running = self._loop.create_task(self._run_on_loop(), name=f"{self.task.type} {self.task.id}")
+            self._running = loop.create_task(self._run_on_loop(), name=self.task.type)
         else:
             context = contextvars.copy_context()
-            self._threads.submit(lambda: context.run(self._run_in_thread))
+            self._host.submit(lambda: context.run(self._run_in_thread))
 
     def interrupt(self, why: Interruption) -> None:
         """Stop the handler if it can be stopped. Whatever it is, the attempt has ended a second later."""
@@ -94,7 +116,7 @@ class Attempt:
         self._running.add_done_callback(self._never_ran)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(CANCEL_GRACE, self._leave)
+        self._timer = self._host.loop.call_later(CANCEL_GRACE, self._leave)
 
     async def _run_on_loop(self) -> None:
         # BaseException: SystemExit or KeyboardInterrupt of a handler would end the whole loop, and a CancelledError may
@@ -112,7 +134,7 @@ class Attempt:
         except BaseException as error:  # as above; in a thread it would only vanish
             ended = error
         try:
-            self._loop.call_soon_threadsafe(self._end_of_thread, ended)
+            self._host.loop.call_soon_threadsafe(self._end_of_thread, ended)
         except RuntimeError:
             _log.warning("Task %s ended after its worker did; its outcome is dropped", self.task.id)
 
@@ -121,7 +143,7 @@ class Attempt:
 
     def _completed(self, result: Any) -> Completed:
         try:
-            return Completed(JsonText.of(result, field="result", limit=self._max_result))
+            return Completed(JsonText.of(result, field="result", limit=self._host.max_result))
         except InvalidInput as error:
             if inspect.iscoroutine(result):
                 result.close()
@@ -155,20 +177,29 @@ class Attempt:
             self.task.id,
             self.task.type,
         )
-        self._on_left(self)
+        self._host.left(self)
         self._end(self._interrupted(None), still_running=True)
 
     def _end(self, outcome: Outcome, *, still_running: bool = False) -> None:
         if self._left and not still_running:
             _log.info("The handler left behind by task %s (%s) has ended", self.task.id, self.task.type)
-            self._on_gone(self)
+            self._host.gone(self)
             return
         self.ended = True
         if self._timer is not None:
             self._timer.cancel()
-        self._on_end(self, outcome)
+        # These refer back to us; a circle would have to be found by the garbage collector, thousands of times a second.
+        self._context = self._running = self._timer = None
+        self._host.ended(self, outcome)
+
+    def _should_end(self) -> bool:
+        return self.interruption is not None or self._host.is_shutting_down()
+
+    def _report(self, percent: float, message: str | None) -> None:
+        self._host.report(self, percent, message)
 
 
+@lru_cache(maxsize=4096)
 def is_asynchronous(handler: Callable[..., Any]) -> bool:
     """Whether *handler* is ``async def``, as a function or as the ``__call__`` of an object."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004

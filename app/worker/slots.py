@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.jobs.context import TaskContext
 from app.domain.tasks.outcomes import Outcome, Released
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import EndedAttempt, ReportedProgress
@@ -39,20 +38,25 @@ class Slots:
         self._options = options
         self._jobs = jobs
         self._settler = settler
-        self._max_result = max_result
+        self.max_result = max_result
         self._shutting_down = shutting_down
         self._on_free = on_free
         self._threads = HandlerThreads()
         self._attempts: set[Attempt] = set()
         self._empty = asyncio.Event()
         self._empty.set()
-        self.left = 0
+        self.left_behind = 0
         self.finished = 0
+
+    def attach(self) -> None:
+        """From now on the running loop, in this thread, is where attempts run."""
+        self.loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
 
     @property
     def free(self) -> int:
         concurrency = self._options.concurrency
-        return concurrency - len(self._attempts) - max(0, self.left - concurrency)
+        return concurrency - len(self._attempts) - max(0, self.left_behind - concurrency)
 
     @property
     def running(self) -> int:
@@ -67,32 +71,8 @@ class Slots:
         if job is None:  # claims name the known types, so only a catalog that shrank can bring this about
             self._settler.add(EndedAttempt(task, Released()))
             return
-        loop, loop_thread = asyncio.get_running_loop(), threading.get_ident()
-
-        def report(percent: float, message: str | None) -> None:
-            progress = ReportedProgress(task, percent, message)
-            if threading.get_ident() == loop_thread:
-                # At once: a coroutine that reports and returns would have ended before its report arrived.
-                self._report(attempt, progress)
-            else:
-                loop.call_soon_threadsafe(self._report, attempt, progress)
-
-        attempt = Attempt(
-            task,
-            job,
-            TaskContext(
-                task,
-                worker_id,
-                shutting_down=lambda: attempt.interruption is not None or self._shutting_down(),
-                report=report,
-            ),
-            timeout=task.timeout or job.timeout or self._options.task_timeout,
-            max_result=self._max_result,
-            threads=self._threads,
-            on_end=self._ended,
-            on_left=self._leave,
-            on_gone=self._gone,
-        )
+        timeout = task.timeout or job.timeout or self._options.task_timeout
+        attempt = Attempt(task, job, self, worker_id=worker_id, timeout=timeout)
         self._attempts.add(attempt)
         self._empty.clear()
         attempt.start()
@@ -104,11 +84,21 @@ class Slots:
     async def wait_until_empty(self) -> None:
         await self._empty.wait()
 
-    def _report(self, attempt: Attempt, progress: ReportedProgress) -> None:
-        if not attempt.ended:
-            self._settler.report(progress)
+    def submit(self, work: Callable[[], None]) -> None:
+        self._threads.submit(work)
 
-    def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
+    def is_shutting_down(self) -> bool:
+        return self._shutting_down()
+
+    def report(self, attempt: Attempt, percent: float, message: str | None) -> None:
+        progress = ReportedProgress(attempt.task, percent, message)
+        if threading.get_ident() == self._loop_thread:
+            # At once: a coroutine that reports and returns would have ended before its report arrived.
+            self._keep_report(attempt, progress)
+        else:
+            self.loop.call_soon_threadsafe(self._keep_report, attempt, progress)
+
+    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         self._attempts.discard(attempt)
         self.finished += 1
         self._settler.add(EndedAttempt(attempt.task, outcome))
@@ -116,10 +106,14 @@ class Slots:
             self._empty.set()
         self._on_free()
 
-    def _leave(self, attempt: Attempt) -> None:
-        self.left += 1
-        _log.warning("%d handler(s) of this worker outlived their attempts and still run", self.left)
+    def left(self, attempt: Attempt) -> None:
+        self.left_behind += 1
+        _log.warning("%d handler(s) of this worker outlived their attempts and still run", self.left_behind)
 
-    def _gone(self, attempt: Attempt) -> None:
-        self.left -= 1
+    def gone(self, attempt: Attempt) -> None:
+        self.left_behind -= 1
         self._on_free()
+
+    def _keep_report(self, attempt: Attempt, progress: ReportedProgress) -> None:
+        if not attempt.ended:
+            self._settler.report(progress)

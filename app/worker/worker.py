@@ -99,7 +99,7 @@ class Worker:
     @property
     def left_behind(self) -> int:
         """Handlers that outlived their attempts and still run: threads, and coroutines that swallow cancellation."""
-        return self._slots.left
+        return self._slots.left_behind
 
     @property
     def finished(self) -> int:
@@ -130,6 +130,7 @@ class Worker:
     async def _serve(self, claim: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._loop = asyncio.get_running_loop()
         self.stopping.attach()
+        self._slots.attach()
         with signals_to(self.stop):
             stop = self.stopping.event
             await until_done("Schema", lambda: asyncio.to_thread(self._verify), stop)
