@@ -9,7 +9,7 @@ READY := .venv/.installed
 
 # A line "target: needs  ## what it does" is all it takes to be listed here.
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(READY)  ## set up .venv with the locked dependencies (every other target does this first)
 
@@ -61,6 +61,13 @@ lock: $(READY)  ## newest versions into requirements.lock (KEEP=1: only what pyp
 	    $(if $(KEEP),,--upgrade) --output-file requirements.lock
 	@if grep -nE '://|^[[:space:]]*--(index|extra-index|find-links)' requirements.lock; then \
 	    echo 'requirements.lock names an address, see above.' >&2; exit 1; fi
+
+# The peers' environments are made first, each once, and outside of the time that is told.
+bench: $(READY)  ## ours beside its peers, every workload in full, for hours (ARGS="--only W3 --systems ours,awa")
+	$(BIN)/python -m benchmarks run $(ARGS)
+
+bench-quick: $(READY)  ## the same in five minutes: small and once
+	$(BIN)/python -m benchmarks run --quick $(ARGS)
 
 # --- not listed ---
 

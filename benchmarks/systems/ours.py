@@ -1,0 +1,108 @@
+"""Our queue, by its public face alone: the container, enqueue, the worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from app import JobCatalog, NewTask, TaskContext, TaskQueueContainer
+from app.infra.settings import Settings
+from benchmarks.shared.process import main
+from benchmarks.shared.system import Producer, System, Work
+
+_TYPE = "bench:noop"
+_CONCURRENCY = 500
+_THREADS = 50
+_BACKLOG: dict[str, dict[str, Any]] = {
+    "": {},
+    "scheduled": {"delay": 30 * 24 * 3600},
+    "priority": {"priority": -1},
+    "queue": {"queue": "other"},
+}
+
+
+def _container(url: str, jobs: JobCatalog | None = None, **settings: Any) -> TaskQueueContainer:
+    # No .env of whoever runs this has a say.
+    return TaskQueueContainer(
+        settings=Settings(_env_file=None, database_url=url, **settings), jobs=JobCatalog() if jobs is None else jobs
+    )
+
+
+class OurProducer(Producer):
+    def __init__(self, tasks: TaskQueueContainer) -> None:
+        self._tasks = tasks
+        self._ids: dict[int, UUID] = {}
+
+    async def enqueue(self, number: int) -> None:
+        task = await self._tasks.enqueue_task().aexecute(type=_TYPE, payload={"n": number})
+        self._ids[number] = task.id
+
+    async def enqueue_many(self, numbers: Sequence[int], shape: str = "") -> None:
+        options = _BACKLOG[shape]
+        new = [NewTask(type=_TYPE, payload={"n": number}, **options) for number in numbers]
+        tasks = await self._tasks.enqueue_tasks().aexecute(new)
+        self._ids.update((number, task.id) for number, task in zip(numbers, tasks, strict=True))
+
+    async def settled(self, latest: Sequence[int]) -> bool:
+        # The first of them alone, mostly: this is asked again and again, while the worker is busy.
+        for number in latest:
+            if (await self._tasks.find_task().aexecute(self._ids[number])).finished_at is None:
+                return False
+        return True
+
+    async def counts(self) -> tuple[int, int]:
+        stats = await self._tasks.get_task_stats().aexecute()
+        return stats.blocked + stats.pending + stats.running, stats.completed
+
+
+class Ours(System):
+    name = "ours"
+    distributions = ("app-task-queue", "sqlalchemy", "psycopg")
+    settings = {
+        "concurrency": f"{_CONCURRENCY}: a claim takes as many as there are free slots, and batches of 500 are near "
+        f"the best that the database can do; {_THREADS} for plain functions, each of which has a thread",
+        "everything else": "as it comes",
+    }
+    bulk = 10_000
+
+    async def install(self, url: str) -> None:
+        tasks = _container(url)
+        await asyncio.to_thread(tasks.migrations().upgrade)
+        await tasks.aclose()
+
+    @asynccontextmanager
+    async def producer(self, url: str, producers: int) -> AsyncIterator[Producer]:
+        tasks = _container(url)
+        yield OurProducer(tasks)
+        await tasks.aclose()
+
+    async def work(self, work: Work) -> None:
+        jobs = JobCatalog()
+        mark = work.mark
+
+        def sync_noop(payload: Any, context: TaskContext) -> None:
+            mark(payload["n"])
+
+        async def noop(payload: Any, context: TaskContext) -> None:
+            mark(payload["n"])
+
+        jobs.define(_TYPE)(sync_noop if work.sync else noop)
+        tasks = _container(
+            work.url,
+            jobs,
+            worker_concurrency=_THREADS if work.sync else _CONCURRENCY,
+            worker_queues=("default",) if work.one_queue else (),
+        )
+        worker = tasks.worker()
+        working = asyncio.create_task(worker.run())
+        stopped = asyncio.create_task(work.stop.wait())
+        # A worker that ends by itself has something to say.
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        worker.stop()
+        await working
+        await tasks.aclose()
+
+
+if __name__ == "__main__":
+    main(Ours())
