@@ -1,5 +1,6 @@
 """The bench: one queue's database, the worker processes on it, and what can be seen of both."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,6 +98,18 @@ class Bench:
         """Until another handler has run, of whichever task."""
         before = self.ledger.total()
         self.eventually(lambda: self.ledger.total() > before, within=within, what="work resumes")
+
+    def wait_until_still(self, count: Callable[[], int]) -> None:
+        """Until *count* has not changed for half a second."""
+        seen, since = count(), time.monotonic()
+
+        def is_still() -> bool:
+            nonlocal seen, since
+            if (now := count()) != seen:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since > 0.5
+
+        self.eventually(is_still, what="nothing happens for half a second")
 
     def runner_of(self, task: WorkerTask) -> WorkerProcess:
         """The process that wrote last that it began or ran *task*."""

@@ -1,4 +1,4 @@
-"""A proxy between worker and PostgreSQL that reads along: it can lose an answer, drop notifications, or go silent.
+"""A proxy between worker and PostgreSQL that reads along: it can lose an answer, drop or pair notifications, go silent.
 
 Of the protocol (PostgreSQL documentation, "Message Formats") it knows no more than that: after the start-up message,
 every message is one byte of type, four bytes of length, and a body.
@@ -28,6 +28,8 @@ class Proxy:
         self._wires: list[_Wire] = []
         self.lost = threading.Event()
         self.drops_notifications = False
+        self.pairs_notifications = False
+        self.holds_one = threading.Event()
         self.commits = 0
         self._acceptor = threading.Thread(target=self._accept, name="proxy", daemon=True)
         self._acceptor.start()
@@ -110,6 +112,7 @@ class _Wire:
         self._statements: list[str] = []
         self._changed_rows = False
         self._losing = False
+        self._held = b""
         self._pumps = [
             threading.Thread(target=self._run, args=(pump,), name="proxy-wire", daemon=True)
             for pump in (self._upwards, self._downwards)
@@ -172,7 +175,12 @@ class _Wire:
                 return
             if kind == b"A" and self._proxy.drops_notifications:
                 continue
-            self._client.sendall(kind + length + body)
+            if kind == b"A" and self._proxy.pairs_notifications and not self._held:
+                self._held = kind + length + body
+                self._proxy.holds_one.set()
+                continue
+            self._client.sendall(self._held + kind + length + body)
+            self._held = b""
 
 
 def _message(end: socket.socket) -> tuple[bytes, bytes, bytes]:

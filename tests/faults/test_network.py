@@ -28,6 +28,19 @@ def test_a_worker_that_hears_nothing_says_so_and_polls(bench: Bench, proxy: Prox
     assert max(waits) < 1
 
 
+def test_a_notification_that_comes_together_with_the_worker_s_own_is_heard(bench: Bench, proxy: Proxy) -> None:
+    """At its start it sends itself one, to know whether any arrive; what is in the same packet must not get lost."""
+    proxy.pairs_notifications = True
+    bench.worker(url=proxy.url, worker_poll_interval=30, worker_stale_check_interval=30, worker_lease=60)
+    bench.eventually(proxy.holds_one.is_set, what="the worker's own notification is on its way")
+    bench.wait_until_still(lambda: proxy.commits)
+
+    task = bench.wait_for(bench.enqueue("quick"), TaskStatus.COMPLETED)
+
+    assert task.started_at is not None
+    assert (task.started_at - task.created_at).total_seconds() < 2
+
+
 def test_a_database_that_hangs_cannot_keep_a_stopping_process(bench: Bench, proxy: Proxy) -> None:
     """No answer, no end of the connection either: the worker gives up at its deadline and exits with 0."""
     worker = bench.worker(url=proxy.url, worker_shutdown_grace=0.5)

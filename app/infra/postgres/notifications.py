@@ -106,10 +106,13 @@ class PostgresNotifications:
             other.execute(select(func.pg_notify(self._channel, token)))
         deadline = time.monotonic() + PROBE_TIMEOUT
         while time.monotonic() < deadline and not self._stopping.is_set():
-            for notification in connection.notifies(timeout=_STEP):
-                if notification.payload == token:
-                    return True
+            heard = False
+            # Not left in the middle: psycopg forgets what else came in the same packet.
+            for notification in connection.notifies(timeout=_STEP, stop_after=1):
+                heard = heard or notification.payload == token
                 self._hear(notification.payload)
+            if heard:
+                return True
         return False
 
     def _hear(self, payload: str) -> None:
