@@ -167,3 +167,19 @@ async def test_a_policy_that_answers_nonsense_costs_no_task(rig: Rig, answer: An
 
     assert TaskStatus.PENDING is found.status
     assert "is no number of seconds" in found.errors[0].message
+
+
+@pytest.mark.parametrize("broken", ["policy", "should_retry"])
+async def test_a_policy_that_wants_to_end_the_process_does_not(rig: Rig, broken: str) -> None:
+    """SystemExit from a policy is one more way of being broken."""
+
+    def breaks(*given: object) -> Any:
+        raise SystemExit(3)
+
+    policies: dict[str, Any] = {"retry": breaks} if broken == "policy" else {"should_retry": breaks}
+    rig.define("thread", lambda payload, context: 1 / 0, **policies)
+    rig.define("loop", raising, **policies)
+    tasks = [rig.enqueue("thread"), rig.enqueue("loop")]
+    await rig.tasks.worker().drain()
+
+    assert [1, 1] == [len(rig.find(task).errors) for task in tasks]

@@ -1,6 +1,7 @@
 """Receivers of events: told after the commit, in worker and script, and none of them can disturb the rest."""
 
 import asyncio
+import logging
 import threading
 from typing import Any
 
@@ -121,3 +122,26 @@ async def test_failed_says_whether_another_attempt_follows(rig: Rig) -> None:
     await rig.ran(fails, max_attempts=2, retry=Constant(0))
 
     assert [("failed", True), ("retried", None), ("failed", False)] == told
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_receiver_that_wants_to_end_the_process_does_not(
+    rig: Rig, kind: str, error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """SystemExit and its like are no more than a receiver's trouble: the worker still settles and claims."""
+
+    def ends(sender: str, event: TaskEvent) -> None:
+        raise error
+
+    async def ends_later(sender: str, event: TaskEvent) -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    caplog.set_level(logging.CRITICAL)
+    rig.define("echo", echo)
+    for signal in (rig.tasks.signals().started, rig.tasks.signals().completed):
+        signal.connect(ends if kind == "sync" else ends_later)
+    async with rig.working():
+        for number in range(3):
+            assert number == (await rig.until(rig.enqueue("echo", number), TaskStatus.COMPLETED)).result

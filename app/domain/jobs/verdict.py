@@ -28,7 +28,7 @@ def verdict(error: BaseException, task: WorkerTask, job: Job) -> Outcome:
         return RetryIn(failure, error.delay)
     try:
         delay = _policy_delay(error, task, job)
-    except Exception as broken:  # a user's policy may raise anything, and must not cost the task
+    except BaseException as broken:  # a user's policy may raise anything, and must not cost the task
         delay = DEFAULT_RETRY(task.attempts, error)
         failure = _with_note(failure, f"the job's retry policy failed, the default was used: {Failure.of(broken)}")
     return Failed(failure) if delay is None else RetryIn(failure, min(delay, MAX_DELAY))

@@ -71,7 +71,9 @@ class Relay:
     async def _deliver(self, delivery: Awaitable[object], name: str) -> None:
         try:
             await delivery
-        except Exception:
+        except asyncio.CancelledError:
+            raise
+        except BaseException:  # SystemExit of a task ends the loop that it runs on
             _log.exception("An asynchronous receiver failed: %s", name)
         finally:
             with self._lock:

@@ -1,5 +1,6 @@
 """TaskSignals: lifecycle events as blinker signals; the sender is the task's type."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from typing import Any
@@ -61,5 +62,15 @@ class TaskSignals:
             answer = receiver(sender, event=event)
             if isinstance(answer, Awaitable):
                 self._relay.hand_over(answer, f"{receiver!r} of {event.signal!r}")
-        except Exception:
+        except BaseException as error:  # SystemExit or CancelledError of a receiver would end the worker's own loops
+            if isinstance(error, KeyboardInterrupt | SystemExit) and not _is_on_a_loop():
+                raise  # a plain script may be ended so; on a loop it would end whatever else lives there
             _log.exception("A receiver of %r failed for task %s: %r", event.signal, event.task.id, receiver)
+
+
+def _is_on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
