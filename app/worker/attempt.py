@@ -99,8 +99,8 @@ class Attempt:
         if is_asynchronous(self._job.handler):
             self._running = loop.create_task(self._run_on_loop(), name=self.task.type)
         else:
-            context = contextvars.copy_context()
-            self._host.submit(lambda: context.run(self._run_in_thread))
+            variables, given = contextvars.copy_context(), self._context
+            self._host.submit(lambda: variables.run(self._run_in_thread, given))
 
     def interrupt(self, why: Interruption) -> None:
         """Stop the handler if it can be stopped. Whatever it is, the attempt has ended a second later."""
@@ -128,9 +128,11 @@ class Attempt:
         else:
             self._end(outcome)
 
-    def _run_in_thread(self) -> None:
+    def _run_in_thread(self, given: TaskContext) -> None:
         try:
-            ended: Completed | BaseException = self._completed(self._job.handler(self.task.payload, self._context))
+            if self.ended:  # before the thread got to it: the task may run elsewhere by now
+                raise asyncio.CancelledError
+            ended: Completed | BaseException = self._completed(self._job.handler(self.task.payload, given))
         except BaseException as error:  # as above; in a thread it would only vanish
             ended = error
         try:

@@ -64,7 +64,7 @@ class Claimer:
         self._changed.set()
 
     def due_in(self, seconds: float) -> None:
-        """A task of ours was put back and falls due then; no notification will say so."""
+        """A task of ours was put back and falls due then; said here, because the notification of it may be lost."""
         at = asyncio.get_running_loop().time() + seconds
         if self._due_at is None or at < self._due_at:
             self._due_at = at

@@ -54,17 +54,17 @@ class PostgresUnitOfWork:
         self._threads: ThreadPoolExecutor | None = None
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        repeatable = _repeatable(args)
-        result, events = self._run(lambda tx: use_case(tx, *repeatable, **kwargs))
+        args, kwargs = _repeatable(args, kwargs)
+        result, events = self._run(lambda tx: use_case(tx, *args, **kwargs))
         if events:
             self._publisher.publish(events)
         return result
 
     async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        repeatable = _repeatable(args)
+        args, kwargs = _repeatable(args, kwargs)
 
         def work(tx: Transaction) -> R:
-            return use_case(tx, *repeatable, **kwargs)
+            return use_case(tx, *args, **kwargs)
 
         if self._async_engine is not None:
             result, events = await self._arun(self._async_engine, work)
@@ -135,9 +135,13 @@ class PostgresUnitOfWork:
                 attempt.judge(error)
 
 
-def _repeatable(args: Any) -> Any:
-    """*args* for work that may be done twice: a generator gives what it has only once."""
-    return tuple(list(one) if isinstance(one, Iterator) else one for one in args)
+def _repeatable(args: Any, kwargs: Any) -> Any:
+    """Arguments for work that may be done twice: a generator gives what it has only once."""
+    return tuple(_kept(one) for one in args), {name: _kept(one) for name, one in kwargs.items()}
+
+
+def _kept(argument: Any) -> Any:
+    return list(argument) if isinstance(argument, Iterator) else argument
 
 
 def _connection_of(session: Session) -> Connection:

@@ -215,3 +215,15 @@ def test_work_that_is_done_again_is_the_whole_work(engine: Engine, proxy: Proxy)
 
     assert (1, [0, 1, 2]) == (proxy.cuts, [task.payload for task in enqueued])
     assert 3 == tasks.get_task_stats().execute().total
+
+
+def test_work_that_is_done_again_is_whole_by_keyword_too(engine: Engine, proxy: Proxy) -> None:
+    """
+    The same generator, handed in by its name.
+    """
+    tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
+    proxy.cut_at = INSERT
+
+    enqueued = tasks.enqueue_tasks().execute(new=(NewTask(type=TYPE, payload=number) for number in range(3)))
+
+    assert (1, [0, 1, 2]) == (proxy.cuts, [task.payload for task in enqueued])

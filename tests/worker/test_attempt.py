@@ -1,0 +1,59 @@
+"""Attempt: what a handler's thread does when it comes too late."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from app.domain.jobs.context import TaskContext
+from app.domain.jobs.job import Job
+from app.domain.tasks.outcomes import Outcome, Released
+from app.worker.attempt import Attempt, Interruption
+from tests.examples import a_task
+
+
+class SlowToStart:
+    """A host whose threads begin only when told to."""
+
+    max_result = 1_000
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.waiting: list[Callable[[], None]] = []
+        self.outcomes: list[Outcome] = []
+        self.told: list[str] = []
+
+    def submit(self, work: Callable[[], None]) -> None:
+        self.waiting.append(work)
+
+    def is_shutting_down(self) -> bool:
+        return False
+
+    def report(self, attempt: Attempt, percent: float, message: str | None) -> None:
+        self.told.append("report")
+
+    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def left(self, attempt: Attempt) -> None:
+        self.told.append("left")
+
+    def gone(self, attempt: Attempt) -> None:
+        self.told.append("gone")
+
+
+async def test_a_thread_that_comes_after_the_task_was_given_back_does_not_run_it() -> None:
+    """Somebody else may be running the task by then."""
+    called: list[Any] = []
+
+    def handler(payload: Any, context: TaskContext) -> None:
+        called.append(context)
+
+    host = SlowToStart()
+    attempt = Attempt(a_task(), Job(type="late", handler=handler), host, worker_id="w", timeout=60)
+    attempt.start()
+    attempt.interrupt(Interruption.SHUTDOWN)
+
+    await asyncio.to_thread(host.waiting[0])
+    await asyncio.sleep(0)
+
+    assert ([], [Released()], ["left", "gone"]) == (called, host.outcomes, host.told)
