@@ -224,6 +224,7 @@ def test_work_that_is_done_again_is_whole_by_keyword_too(engine: Engine, proxy: 
     tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
     proxy.cut_at = INSERT
 
-    enqueued = tasks.enqueue_tasks().execute(new=(NewTask(type=TYPE, payload=number) for number in range(3)))
+    new = (NewTask(type=TYPE, payload=number) for number in range(3))
+    enqueued = tasks.enqueue_tasks().execute(new=new)  # type: ignore[call-arg]  # its type knows it by position only
 
     assert (1, [0, 1, 2]) == (proxy.cuts, [task.payload for task in enqueued])
