@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
 from app.domain.tasks.repository import ClaimRequest
@@ -15,6 +16,10 @@ from app.worker.slots import Slots
 
 _log = logging.getLogger("app.worker")
 
+ADOPTIONS = 4
+"""How often to look for claims that got lost after one has failed; the search reads the whole table of tasks."""
+PROMOTE_INTERVAL = 1.0
+"""Seconds at most, for a worker that is never idle, until a scheduled task that fell due stands in line."""
 _BREATH = 0.05
 """Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
 
@@ -50,7 +55,9 @@ class Claimer:
         self._look = True
         self._only_polling = False
         self._due_at: float | None = None
+        self._promote_at = 0.0
         self._adopt_at = 0.0
+        self._adoptions = 0
         self._closing = False
 
     def wake(self) -> None:
@@ -108,6 +115,7 @@ class Claimer:
     async def _failed(self, error: Exception) -> None:
         # The claim may have been committed and only its answer lost.
         self._adopt_at = 0.0
+        self._adoptions = ADOPTIONS
         self._look = True
         await asyncio.sleep(self._pauses.failed(error))
 
@@ -119,6 +127,7 @@ class Claimer:
             now = loop.time()
             if self._due_at is not None and now >= self._due_at:
                 self._look = True
+                self._promote_at = 0.0
             elif now >= polled_at and not self._look:
                 self._look = self._only_polling = True
             has_room = self._slots.free > 0 and not self._settler.is_behind
@@ -145,7 +154,8 @@ class Claimer:
         # A look locks nothing; when there is no better reason than the time, it may spare the claim.
         spared = polled and await self._next_due() != 0
         if room and request.types and not spared:
-            claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), self._request(room)))
+            asked = replace(request, limit=room, promote=self._time_to_promote())
+            claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
         self._pauses.succeeded()
         for task in (*lost, *claimed):
             self._slots.start(task, request.worker_id)
@@ -161,16 +171,30 @@ class Claimer:
         request = self._request(1)
         due = await bounded(self._unit_of_work.arun(NextDue(), request)) if request.types else None
         self._due_at = None if due is None else asyncio.get_running_loop().time() + due
+        if due == 0:
+            self._promote_at = 0.0
         return due
 
-    async def _adopt(self, request: ClaimRequest) -> list[WorkerTask]:
-        """Now and then, and after every failure: tasks claimed for us of which we know nothing."""
+    def _time_to_promote(self) -> bool:
+        """Whether scheduled tasks may have fallen due since the last claim that looked for them."""
         now = asyncio.get_running_loop().time()
-        if now < self._adopt_at:
+        if now < self._promote_at:
+            return False
+        self._promote_at = now + min(PROMOTE_INTERVAL, self._poll_interval)
+        return True
+
+    async def _adopt(self, request: ClaimRequest) -> list[WorkerTask]:
+        """After a failure, and some more times: tasks claimed for us of which we know nothing.
+
+        More than once, because the server may still be at work on a claim whose connection we have given up.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self._adoptions or now < self._adopt_at:
             return []
         known = self._slots.task_ids() | self._settler.task_ids()
         lost = await bounded(self._unit_of_work.arun(AdoptLostClaims(), request.worker_id, known))
         self._adopt_at = now + self._adopt_interval
+        self._adoptions -= 1
         for task in lost:
             _log.warning("Task %s was claimed for this worker, and the answer got lost: running it now", task.id)
         return lost

@@ -16,6 +16,7 @@ SETTLING = 5.0
 """Seconds to let pass after trouble with the database: every lease ran out during a long outage, and the living must
 have had the time to renew theirs. Their pause between tries is two seconds at most."""
 _CHECKS_PER_LOOK = 4
+_CHECKS_PER_SEARCH = 20
 
 
 class Maintenance:
@@ -41,7 +42,7 @@ class Maintenance:
                 if (wait := self._settling - self._heartbeat.steady_for()) > 0:
                     pause = min(wait, pause)
                 else:
-                    await self._recover()
+                    await self._recover(thorough=checks % _CHECKS_PER_SEARCH == 0)
                 if checks % _CHECKS_PER_LOOK == 0:
                     await self._look_at_types()
                 checks += 1
@@ -50,14 +51,15 @@ class Maintenance:
                 pause = pauses.failed(error)
             await asyncio.sleep(pause)
 
-    async def _recover(self) -> None:
+    async def _recover(self, *, thorough: bool) -> None:
         recover = RecoverTasks()
         while True:
-            recovered = await bounded(self._unit_of_work.arun(recover))
+            recovered = await bounded(self._unit_of_work.arun(recover, thorough=thorough))
             if recovered:
                 _log.warning("Took %d task(s) back from workers that fell silent", recovered)
             if recovered < recover.batch:
                 return
+            thorough = True
 
     async def _look_at_types(self) -> None:
         report = await bounded(self._unit_of_work.arun(CheckQueue(self._jobs)))

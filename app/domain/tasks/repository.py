@@ -13,12 +13,16 @@ from app.domain.tasks.task import WorkerTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """Which due tasks a worker would take: of these types, from these queues (empty: from all), at most *limit*."""
+    """Which due tasks a worker would take: of these types, from these queues (empty: from all), at most *limit*.
+
+    ``promote`` says that scheduled tasks may have fallen due meanwhile; without it a claim need not look for them.
+    """
 
     worker_id: str
     types: tuple[str, ...]
     queues: tuple[str, ...] = ()
     limit: int = 1
+    promote: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,5 +113,12 @@ def options_for(schema: str) -> dict[str, Any]:
         "version_table": VERSION_TABLE,
         "version_table_schema": schema,
         "include_schemas": True,
-        "include_name": lambda name, kind, parents: kind != "schema" or name == schema,
+        "include_name": lambda name, kind, parents: (
+            name == schema if kind == "schema" else not _is_partition(kind, name)
+        ),
     }
+
+
+def _is_partition(kind: str, name: str | None) -> bool:
+    # Partitions come and go as days do; they belong to no migration.
+    return kind == "table" and name is not None and name.startswith("finished_")

@@ -1,8 +1,9 @@
 """PostgresStatistics: what people ask about tasks."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Text, Uuid, bindparam, func, select
+from sqlalchemy import Table, Uuid, bindparam, func, select, union_all
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.statistics import TaskFilter, TaskStats, WaitingType
@@ -10,11 +11,13 @@ from app.domain.tasks.status import Transition
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.moments import NOW, seconds_until
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tables import tasks
-from app.infra.postgres.tasks.rows import COLUMNS, to_task
+from app.infra.postgres.tables import finished, tasks
+from app.infra.postgres.tasks.rows import columns_of, to_task
 
-COUNTS = select(tasks.c.status, func.count()).group_by(tasks.c.status)
-FIND = select(*COLUMNS).where(tasks.c.id == bindparam("id", type_=Uuid))
+COUNTS = union_all(*(select(table.c.status, func.count()).group_by(table.c.status) for table in (tasks, finished)))
+FIND = union_all(
+    *(select(*columns_of(table)).where(table.c.id == bindparam("id", type_=Uuid)) for table in (tasks, finished))
+)
 WAITING_TYPES = (
     select(tasks.c.type, func.count(), -seconds_until(func.min(tasks.c.scheduled_at)))
     .where(tasks.c.status == str(Transition.CLAIM.sources[0]), tasks.c.scheduled_at <= NOW)
@@ -37,18 +40,24 @@ class PostgresStatistics:
         return to_task(rows[0]) if rows else None
 
     def newest(self, wanted: TaskFilter) -> Sequence[WorkerTask]:
-        # Ids are UUIDs of version 7, so their order is the order of creation, and the primary key serves it.
-        statement = select(*COLUMNS).order_by(tasks.c.id.desc()).limit(wanted.limit)
-        if wanted.status is not None:
-            statement = statement.where(tasks.c.status == str(wanted.status))
-        if wanted.type is not None:
-            statement = statement.where(tasks.c.type.like(_like(wanted.type), escape="\\"))
-        if wanted.queue is not None:
-            statement = statement.where(tasks.c.queue == bindparam("queue", wanted.queue, type_=Text))
-        return [to_task(row) for row in self._statements.run(statement)]
+        # Ids are UUIDs of version 7, so their order is the order of creation, and an index on them serves it.
+        newest = union_all(*(_newest_in(table, wanted) for table in (tasks, finished))).subquery()
+        rows = self._statements.run(select(newest).order_by(newest.c.id.desc()).limit(wanted.limit))
+        return [to_task(row) for row in rows]
 
     def waiting_types(self) -> Sequence[WaitingType]:
         return [WaitingType(*row) for row in self._statements.run(WAITING_TYPES, timed=True)]
+
+
+def _newest_in(table: Table, wanted: TaskFilter) -> Any:
+    statement = select(*columns_of(table)).order_by(table.c.id.desc()).limit(wanted.limit)
+    if wanted.status is not None:
+        statement = statement.where(table.c.status == str(wanted.status))
+    if wanted.type is not None:
+        statement = statement.where(table.c.type.like(_like(wanted.type), escape="\\"))
+    if wanted.queue is not None:
+        statement = statement.where(table.c.queue == wanted.queue)
+    return select(statement.subquery())
 
 
 def _like(pattern: str) -> str:

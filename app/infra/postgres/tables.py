@@ -1,8 +1,14 @@
 """Every table, in one place that Alembic can read.
 
+``tasks`` holds what is still to be done and is kept small; what ended moves to ``finished``, which is partitioned by
+day, in the statement that ends it.
+
 The schema is written here as ``worker`` and translated to the configured one at execution; nothing relies on a
 ``search_path``. No foreign keys, triggers or GIN indexes: each would be paid for on every claim and settle.
 """
+
+from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -16,6 +22,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     Uuid,
@@ -23,48 +30,81 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.domain.tasks.status import TaskStatus, Transition
+from app.domain.tasks.status import FINAL, TaskStatus
 
 SCHEMA = "worker"
 
 metadata = MetaData(schema=SCHEMA)
 Moment = DateTime(timezone=True)
 
-_CLAIMABLE = text(f"status = '{Transition.CLAIM.sources[0]}'")
-_RUNNING = text(f"status = '{TaskStatus.RUNNING}'")
+
+def _task_columns() -> list[Column[Any]]:
+    """What a task is, wherever it is kept."""
+    return [
+        Column("id", Uuid, nullable=False),
+        Column("type", Text, nullable=False),
+        Column("queue", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("priority", Integer, nullable=False),
+        Column("attempts", Integer, nullable=False, server_default=text("0")),
+        Column("max_attempts", Integer, nullable=False),
+        Column("lease_seq", BigInteger, nullable=False, server_default=text("0")),
+        Column("scheduled_at", Moment, nullable=False),
+        Column("created_at", Moment, nullable=False),
+        Column("started_at", Moment),
+        Column("timeout", Double),
+        Column("worker_id", Text),
+        Column("correlation_id", Text),
+        # JSON rather than JSONB: it keeps what was given (1e22 stays a float, -0.0 its sign, keys their order) and is
+        # not parsed again on the way in and out. NULL stands for no tags and no errors: nothing to store or to read.
+        Column("tags", JSON),
+        Column("payload", JSON, nullable=False),
+        Column("error", Text),
+        Column("errors", JSONB),
+        Column("progress", Double),
+        Column("progress_message", Text),
+    ]
+
+
+def _one_of(statuses: Iterable[TaskStatus]) -> str:
+    return f"status IN ({', '.join(repr(str(status)) for status in statuses)})"
+
 
 tasks = Table(
     "tasks",
     metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("type", Text, nullable=False),
-    Column("queue", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    Column("max_attempts", Integer, nullable=False),
-    Column("lease_seq", BigInteger, nullable=False, server_default=text("0")),
-    Column("scheduled_at", Moment, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("started_at", Moment),
-    Column("finished_at", Moment),
-    Column("timeout", Double),
-    Column("worker_id", Text),
-    Column("correlation_id", Text),
-    Column("tags", ARRAY(Text), nullable=False),
-    # JSON rather than JSONB: it keeps what was given (1e22 stays a float, -0.0 its sign, keys their order) and is
-    # not parsed again on the way in and out.
-    Column("payload", JSON, nullable=False),
+    *_task_columns(),
+    # True: due, and in the claim's index. False: waits for its time. NULL: waits for something else (blocked).
+    Column("ready", Boolean),
+    # PostgreSQL's own: where the row lies.
+    Column("ctid", Text, system=True),
+    PrimaryKeyConstraint("id", name="tasks_pkey"),
+    CheckConstraint(_one_of(status for status in TaskStatus if not status.is_final), name="tasks_status"),
+    # In the claim's own order, one lane a queue, so that a claim reads the first rows of a lane and never sorts.
+    # ``~priority`` falls as priority rises, without overflowing. No predicate names the status: a claim then changes no
+    # indexed column, and PostgreSQL writes no index entry for it (a heap-only update).
+    Index("tasks_ready", "queue", text("(~priority)"), "scheduled_at", "id", postgresql_where=text("ready")),
+    Index("tasks_waiting", "scheduled_at", postgresql_where=text("NOT ready")),
+    # Room on each page for the claimed version of its rows, and vacuum by number of dead rows, not by share of a
+    # table that may be a million rows of tomorrow's work.
+    postgresql_with={
+        "fillfactor": "50",
+        "autovacuum_vacuum_scale_factor": "0",
+        "autovacuum_vacuum_threshold": "5000",
+        "autovacuum_vacuum_cost_delay": "0",
+        "autovacuum_analyze_scale_factor": "0.2",
+    },
+)
+
+finished = Table(
+    "finished",
+    metadata,
+    *_task_columns(),
+    Column("finished_at", Moment, nullable=False),
     Column("result", JSON),
-    Column("error", Text),
-    Column("errors", JSONB, nullable=False, server_default=text("'[]'")),
-    Column("progress", Double),
-    Column("progress_message", Text),
-    CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in TaskStatus)})", name="tasks_status"),
-    # In the claim's own order, so that a claim reads its first rows and never sorts.
-    Index("tasks_ready", text("priority DESC"), "scheduled_at", "id", postgresql_where=_CLAIMABLE),
-    Index("tasks_due", "scheduled_at", postgresql_where=_CLAIMABLE),
-    Index("tasks_running", "worker_id", postgresql_where=_RUNNING),
+    CheckConstraint(_one_of(FINAL), name="finished_status"),
+    Index("finished_id", "id"),
+    postgresql_partition_by="RANGE (finished_at)",
 )
 
 workers = Table(

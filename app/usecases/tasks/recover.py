@@ -20,9 +20,14 @@ class RecoverTasks:
 
     batch: int = 500
 
-    def __call__(self, tx: Transaction) -> int:
-        """Recover up to ``batch`` tasks; returns how many, to be called again while it is that many."""
-        tx.workers.bury_silent()
+    def __call__(self, tx: Transaction, *, thorough: bool = True) -> int:
+        """Recover up to ``batch`` tasks; returns how many, to be called again while it is that many.
+
+        Unless *thorough*, tasks are looked for only when a worker has just been buried: the search reads all of them,
+        and nobody else leaves orphans behind but a process that dies between burying and this.
+        """
+        if not tx.workers.bury_silent() and not thorough:
+            return 0
         orphans = tx.tasks.lock_orphans(self.batch)
         if not orphans:
             return 0

@@ -7,15 +7,33 @@ from typing import Any
 from sqlalchemy import Row
 
 from app.domain.identifiers import TaskId
-from app.domain.tasks.outcomes import Settlement
+from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Settlement
 from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settled
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks.add import ADD, add_parameters, added_task
-from app.infra.postgres.tasks.claim import CLAIM, HELD_BY, NEXT_DUE, filter_parameters
-from app.infra.postgres.tasks.operate import LOCK, LOCK_ORPHANS, REMOVE_FINISHED, SAVE, save_parameters
+from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, next_due_of
+from app.infra.postgres.tasks.operate import (
+    END,
+    LOCK_FINISHED,
+    LOCK_HERE,
+    LOCK_ORPHANS,
+    REMOVE_FINISHED,
+    REVIVE,
+    save_parameters,
+)
 from app.infra.postgres.tasks.rows import to_task
-from app.infra.postgres.tasks.settle import REPORT, SETTLE, SETTLED_BEFORE, lease_parameters, settle_parameters
+from app.infra.postgres.tasks.settle import (
+    COMPLETE,
+    FINISH,
+    PUT_BACK,
+    REPORT,
+    SETTLED_BEFORE,
+    complete_parameters,
+    finish_parameters,
+    lease_parameters,
+    put_back_parameters,
+)
 
 
 class PostgresTasks:
@@ -30,21 +48,41 @@ class PostgresTasks:
         return [added_task(addition, *moments[addition.id]) for addition in additions]
 
     def claim(self, request: ClaimRequest) -> list[WorkerTask]:
-        parameters = filter_parameters(request) | {"worker_id": request.worker_id, "limit": request.limit}
-        claimed = [to_task(row) for row in self._statements.run(CLAIM[bool(request.queues)], parameters, timed=True)]
+        if request.promote:
+            self._statements.change(PROMOTE, timed=True)
+        statement, parameters = claim_of(request)
+        claimed = [to_task(row) for row in self._statements.run(statement, parameters, timed=True)]
         # UPDATE … RETURNING promises no order.
         claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id))
         return claimed
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
-        rows = self._statements.run(NEXT_DUE[bool(request.queues)], filter_parameters(request), timed=True)
-        seconds: float | None = rows[0][0]
-        # Here and not in SQL: PostgreSQL's greatest() skips NULL, and would call an empty queue due.
-        return None if seconds is None else max(0.0, seconds)
+        statement, parameters = next_due_of(request)
+        seconds: float | None = self._statements.run(statement, parameters, timed=True)[0][0]
+        return seconds
 
     def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
-        parameters = settle_parameters(settlements) | {"raised": int(taking_back)}
-        return _settled(self._statements.run(SETTLE, parameters, timed=True))
+        completed: list[Settlement] = []
+        results: list[str] = []
+        ended: list[Settlement] = []
+        back: list[Settlement] = []
+        for one in settlements:
+            if isinstance(one.outcome, Completed):
+                completed.append(one)
+                results.append(one.outcome.result.text)
+            elif isinstance(one.outcome, Failed | GivenUp):
+                ended.append(one)
+            else:
+                back.append(one)
+        rows: list[Row[*tuple[Any, ...]]] = []
+        raised = {"raised": int(taking_back)}
+        if completed:
+            rows += self._statements.run(COMPLETE, complete_parameters(completed, results), timed=True)
+        if ended:
+            rows += self._statements.run(FINISH, finish_parameters(ended) | raised, timed=True)
+        if back:
+            rows += self._statements.run(PUT_BACK, put_back_parameters(back) | raised, timed=True)
+        return _settled(rows)
 
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
         return _settled(self._statements.run(SETTLED_BEFORE, lease_parameters(settlements), timed=True))
@@ -63,10 +101,18 @@ class PostgresTasks:
         return [to_task(row) for row in self._statements.run(LOCK_ORPHANS, {"limit": limit})]
 
     def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
-        return [to_task(row) for row in self._statements.run(LOCK, {"ids": list(ids)})]
+        # First here, then where tasks go when they end: in this order none is missed on its way.
+        here = self._statements.run(LOCK_HERE, {"ids": list(ids)})
+        found = {row[0] for row in here}
+        if missing := [task_id for task_id in ids if task_id not in found]:
+            here = [*here, *self._statements.run(LOCK_FINISHED, {"ids": missing})]
+        return [to_task(row) for row in here]
 
     def save(self, tasks: Sequence[WorkerTask]) -> None:
-        self._statements.change(SAVE, save_parameters(tasks))
+        if ended := [task for task in tasks if task.status.is_final]:
+            self._statements.change(END, save_parameters(ended))
+        if revived := [task for task in tasks if not task.status.is_final]:
+            self._statements.change(REVIVE, save_parameters(revived), timed=True)
 
     def remove_finished(self, older_than_seconds: float) -> int:
         return self._statements.change(REMOVE_FINISHED, {"seconds": older_than_seconds}, timed=True)

@@ -1,5 +1,6 @@
 """Add: new tasks of any number in one INSERT."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,6 @@ from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.tables import tasks
-from app.infra.postgres.tasks.rows import array_literal
 
 _new = (
     func.unnest(
@@ -58,12 +58,14 @@ _new = (
     .render_derived()
 )
 
+_scheduled_at = func.coalesce(_new.c.scheduled_at, after(_new.c.delay))
+
 ADD = (
     insert(tasks)
     .from_select(
         [
             "id", "type", "queue", "status", "priority", "max_attempts", "scheduled_at", "created_at",
-            "timeout", "correlation_id", "tags", "payload",
+            "timeout", "correlation_id", "tags", "payload", "ready",
         ],
         select(
             _new.c.id,
@@ -72,12 +74,13 @@ ADD = (
             literal(str(TaskStatus.PENDING), Text),
             _new.c.priority,
             _new.c.max_attempts,
-            func.coalesce(_new.c.scheduled_at, after(_new.c.delay)),
+            _scheduled_at,
             NOW,
             _new.c.timeout,
             _new.c.correlation_id,
-            cast(_new.c.tags, ARRAY(Text)),
+            cast(_new.c.tags, JSON),
             cast(_new.c.payload, JSON),
+            _scheduled_at <= NOW,
         ),
     )
     .returning(tasks.c.id, tasks.c.scheduled_at, tasks.c.created_at)
@@ -96,7 +99,7 @@ def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
         "delays": [one.delay or 0.0 for one in new],
         "timeouts": [one.timeout for one in new],
         "correlations": [one.correlation_id for one in new],
-        "tags": [array_literal(one.tags) for one in new],
+        "tags": [json.dumps(one.tags) if one.tags else None for one in new],
         "payloads": [one.encoded.text for one in new],
     }
 

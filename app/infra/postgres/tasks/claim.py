@@ -1,8 +1,23 @@
-"""Claim: due tasks, taken in one statement, with the question of how long a worker may sleep."""
+"""Claim: ready tasks, taken in one statement, with what makes waiting ones ready when their time has come."""
 
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Text, any_, bindparam, exists, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Text,
+    any_,
+    bindparam,
+    case,
+    column,
+    exists,
+    func,
+    select,
+    true,
+    update,
+)
 
 from app.domain.tasks.repository import ClaimRequest
 from app.domain.tasks.status import Transition
@@ -10,38 +25,54 @@ from app.infra.postgres.moments import NOW, seconds_until
 from app.infra.postgres.tables import tasks, workers
 from app.infra.postgres.tasks.rows import COLUMNS
 
-_IS_CLAIMABLE = tasks.c.status == str(Transition.CLAIM.sources[0])
+PROMOTED_AT_ONCE = 2_000
+"""Waiting tasks that become ready in one statement, so that a million due at midnight do not make one long one."""
+
+_queue = bindparam("only_queue", type_=Text)
+_queues = bindparam("queues", type_=ARRAY(Text))
+_limit = bindparam("limit", type_=Integer)
+_of_types = tasks.c.type == any_(bindparam("types", type_=ARRAY(Text)))
+_is_claimable = tasks.c.ready & (tasks.c.status == str(Transition.CLAIM.sources[0]))
+_urgency = tasks.c.priority.bitwise_not()
 
 
-def _wanted(by_queue: bool) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = [
-        _IS_CLAIMABLE,
-        tasks.c.type == any_(bindparam("types", type_=ARRAY(Text))),
-    ]
-    if by_queue:
-        wanted.append(tasks.c.queue == any_(bindparam("queues", type_=ARRAY(Text))))
-    return wanted
+def _lanes() -> FromClause:
+    """Every queue that has ready tasks, each found by one step into the index instead of by reading it through."""
+    first = select(tasks.c.queue.label("queue")).where(tasks.c.ready).order_by(tasks.c.queue).limit(1).subquery()
+    lanes = select(first.c.queue).cte("lanes", recursive=True)
+    following = (
+        select(tasks.c.queue)
+        .where(tasks.c.ready, tasks.c.queue > lanes.c.queue)
+        .order_by(tasks.c.queue)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return lanes.union_all(select(following).where(lanes.c.queue.is_not(None)))
 
 
-def _claim(by_queue: bool) -> Any:
-    due = (
-        select(tasks.c.id)
+def _head(queue: ColumnElement[Any]) -> Any:
+    """The first claimable tasks of one queue, in order, locked."""
+    return (
+        select(tasks.c.priority, tasks.c.scheduled_at, tasks.c.id, tasks.c.ctid.label("place"))
         .where(
-            *_wanted(by_queue),
-            tasks.c.scheduled_at <= NOW,
+            tasks.c.queue == queue,
+            _is_claimable,
+            _of_types,
             # A worker that was buried must not take tasks that nobody would look for.
             exists().where(workers.c.id == bindparam("worker_id", type_=Text)),
         )
-        .order_by(tasks.c.priority.desc(), tasks.c.scheduled_at, tasks.c.id)
-        .limit(bindparam("limit", type_=Integer))
+        .order_by(_urgency, tasks.c.scheduled_at, tasks.c.id)
+        .limit(_limit)
         .with_for_update(skip_locked=True, of=tasks)
-        .cte("due")
-        # Without this the planner may run the subquery again for each row and lock more than the limit.
-        .prefix_with("MATERIALIZED")
     )
+
+
+def _claim(due: Any) -> Any:
+    # Without this the planner may run the subquery again for each row and lock more than the limit.
+    taken = due.cte("due").prefix_with("MATERIALIZED")
     return (
         update(tasks)
-        .where(tasks.c.id == due.c.id)
+        .where(tasks.c.ctid == taken.c.place)  # nobody moves a row that we hold locked, and its place needs no index
         .values(
             status=str(Transition.CLAIM.target),
             attempts=tasks.c.attempts + 1,
@@ -53,19 +84,73 @@ def _claim(by_queue: bool) -> Any:
     )
 
 
-def _next_due(by_queue: bool) -> Any:
-    return select(seconds_until(func.min(tasks.c.scheduled_at))).where(*_wanted(by_queue))
+def _claim_across(lanes: Any) -> Any:
+    """From several queues: the heads of all, and of these the most urgent."""
+    head = _head(lanes.c.queue).correlate(lanes).lateral("head")
+    return _claim(
+        select(head.c.place)
+        .select_from(lanes.join(head, true()))
+        .order_by(head.c.priority.desc(), head.c.scheduled_at, head.c.id)
+        .limit(_limit)
+    )
 
 
-CLAIM = {by_queue: _claim(by_queue) for by_queue in (False, True)}
-NEXT_DUE = {by_queue: _next_due(by_queue) for by_queue in (False, True)}
+_named = func.unnest(_queues).table_valued(column("queue", Text), name="named").render_derived()
+
+CLAIM_FROM_ONE = _claim(_head(_queue))
+CLAIM_FROM_SOME = _claim_across(_named)
+CLAIM_FROM_ALL = _claim_across(_lanes())
+
+
+def _next_due(*wanted: ColumnElement[bool]) -> Any:
+    some_ready = exists().where(_is_claimable, _of_types, *wanted)
+    first_waiting = (
+        select(func.greatest(0.0, seconds_until(tasks.c.scheduled_at)))
+        .where(tasks.c.ready.is_(False), _of_types, *wanted)
+        .order_by(tasks.c.scheduled_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(case((some_ready, 0.0), else_=first_waiting))
+
+
+NEXT_DUE_OF_SOME = _next_due(tasks.c.queue == any_(_queues))
+NEXT_DUE_OF_ALL = _next_due()
+
+_ripe = (
+    select(tasks.c.id)
+    .where(tasks.c.ready.is_(False), tasks.c.scheduled_at <= NOW)
+    .order_by(tasks.c.scheduled_at)
+    .limit(PROMOTED_AT_ONCE)
+    .with_for_update(skip_locked=True)
+    .cte("ripe")
+    .prefix_with("MATERIALIZED")
+)
+PROMOTE = update(tasks).where(tasks.c.id == _ripe.c.id).values(ready=True)
+
 HELD_BY = select(*COLUMNS).where(
     tasks.c.worker_id == bindparam("worker_id", type_=Text), tasks.c.status == str(Transition.CLAIM.target)
 )
 
 
-def filter_parameters(request: ClaimRequest) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"types": list(request.types)}
+def claim_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
+    """The statement that serves *request* best, and its parameters."""
+    parameters: dict[str, Any] = {
+        "types": list(request.types),
+        "worker_id": request.worker_id,
+        "limit": request.limit,
+    }
+    match request.queues:
+        case ():
+            return CLAIM_FROM_ALL, parameters
+        case (queue,):
+            return CLAIM_FROM_ONE, parameters | {"only_queue": queue}
+        case _:
+            return CLAIM_FROM_SOME, parameters | {"queues": list(request.queues)}
+
+
+def next_due_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
+    parameters: dict[str, Any] = {"types": list(request.types)}
     if request.queues:
-        wanted["queues"] = list(request.queues)
-    return wanted
+        return NEXT_DUE_OF_SOME, parameters | {"queues": list(request.queues)}
+    return NEXT_DUE_OF_ALL, parameters

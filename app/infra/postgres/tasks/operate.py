@@ -1,6 +1,5 @@
-"""Operate: what recovery and people do to stored tasks: lock, save, remove."""
+"""Operate: what recovery and people do to stored tasks: lock, move, remove."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -8,30 +7,39 @@ from sqlalchemy import (
     DateTime,
     Double,
     Integer,
+    Table,
     Text,
     Uuid,
     any_,
     bindparam,
+    cast,
     column,
     delete,
     exists,
     func,
+    insert,
+    null,
     select,
-    update,
 )
 
-from app.domain.tasks.status import FINAL, TaskStatus
+from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
-from app.infra.postgres.moments import after
-from app.infra.postgres.tables import tasks, workers
-from app.infra.postgres.tasks.rows import COLUMNS
+from app.infra.postgres.moments import NOW, after
+from app.infra.postgres.tables import finished, tasks, workers
+from app.infra.postgres.tasks.rows import COLUMNS, columns_of
 
-LOCK = (
-    select(*COLUMNS)
-    .where(tasks.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
-    .order_by(tasks.c.id)  # one order for all, so that two callers cannot deadlock
-    .with_for_update()
-)
+
+def _lock(table: Table) -> Any:
+    return (
+        select(*columns_of(table))
+        .where(table.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+        .order_by(table.c.id)  # one order for all, so that two callers cannot deadlock
+        .with_for_update()
+    )
+
+
+LOCK_HERE = _lock(tasks)
+LOCK_FINISHED = _lock(finished)
 
 LOCK_ORPHANS = (
     select(*COLUMNS)
@@ -52,7 +60,6 @@ _changed = (
         bindparam("budgets", type_=ARRAY(Integer)),
         bindparam("schedules", type_=ARRAY(DateTime(timezone=True))),
         bindparam("ends", type_=ARRAY(DateTime(timezone=True))),
-        bindparam("worker_ids", type_=ARRAY(Text)),
     )
     .table_valued(
         column("id", Uuid),
@@ -61,31 +68,36 @@ _changed = (
         column("max_attempts", Integer),
         column("scheduled_at", DateTime(timezone=True)),
         column("finished_at", DateTime(timezone=True)),
-        column("worker_id", Text),
         name="changed",
     )
     .render_derived()
 )
-SAVE = (
-    update(tasks)
-    .where(tasks.c.id == _changed.c.id)
-    .values(
-        status=_changed.c.status,
-        attempts=_changed.c.attempts,
-        max_attempts=_changed.c.max_attempts,
-        scheduled_at=_changed.c.scheduled_at,
-        finished_at=_changed.c.finished_at,
-        worker_id=_changed.c.worker_id,
+_CHANGED = ("status", "attempts", "max_attempts", "scheduled_at")
+
+
+def _moved(source: Table, target: Table, own: dict[str, Any]) -> Any:
+    """Take rows that an operator's verb changed from *source* to *target*, where *own* columns are what it says."""
+    kept = [each.name for each in source.c if each.name in target.c and each.name not in own]
+    gone = (
+        delete(source)
+        .where(source.c.id == _changed.c.id)
+        .returning(
+            *((_changed if name in _CHANGED else source).c[name].label(name) for name in kept),
+            _changed.c.finished_at.label("ended"),
+        )
+        .cte("gone")
     )
-)
-
-REMOVE_FINISHED = delete(tasks).where(
-    tasks.c.status.in_([str(status) for status in FINAL]),
-    tasks.c.finished_at < after(-bindparam("seconds", type_=Double)),
-)
+    values = [value(gone) if callable(value) else value for value in own.values()]
+    return insert(target).from_select([*kept, *own], select(*(gone.c[name] for name in kept), *values))
 
 
-def save_parameters(changed: Sequence[WorkerTask]) -> dict[str, Any]:
+END = _moved(tasks, finished, {"finished_at": lambda gone: gone.c.ended})
+REVIVE = _moved(finished, tasks, {"ready": lambda gone: gone.c.scheduled_at <= NOW, "worker_id": cast(null(), Text)})
+
+REMOVE_FINISHED = delete(finished).where(finished.c.finished_at < after(-bindparam("seconds", type_=Double)))
+
+
+def save_parameters(changed: list[WorkerTask]) -> dict[str, Any]:
     return {
         "ids": [task.id for task in changed],
         "statuses": [str(task.status) for task in changed],
@@ -93,5 +105,4 @@ def save_parameters(changed: Sequence[WorkerTask]) -> dict[str, Any]:
         "budgets": [task.max_attempts for task in changed],
         "schedules": [task.scheduled_at for task in changed],
         "ends": [task.finished_at for task in changed],
-        "worker_ids": [task.worker_id for task in changed],
     }

@@ -1,42 +1,48 @@
-"""The one translation between a row of ``tasks`` and a WorkerTask."""
+"""The one translation between a stored task and a WorkerTask."""
 
 import json
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Text, cast
+from sqlalchemy import ColumnElement, DateTime, Row, Table, Text, cast, null
 
 from app.domain.tasks.failures import AttemptError
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
-from app.infra.postgres.tables import tasks
+from app.infra.postgres.tables import finished, tasks
 
-# JSON travels as text and is read here: an engine's own json_serializer, which belongs to its owner, has no say in it.
-COLUMNS: tuple[ColumnElement[Any], ...] = (
-    tasks.c.id,
-    tasks.c.type,
-    cast(tasks.c.payload, Text),
-    tasks.c.queue,
-    tasks.c.priority,
-    tasks.c.status,
-    tasks.c.attempts,
-    tasks.c.max_attempts,
-    tasks.c.timeout,
-    tasks.c.scheduled_at,
-    tasks.c.created_at,
-    tasks.c.started_at,
-    tasks.c.finished_at,
-    cast(tasks.c.result, Text),
-    tasks.c.error,
-    cast(tasks.c.errors, Text),
-    tasks.c.worker_id,
-    tasks.c.lease_seq,
-    tasks.c.correlation_id,
-    tasks.c.tags,
-    tasks.c.progress,
-    tasks.c.progress_message,
-)
+
+def columns_of(table: Table) -> tuple[ColumnElement[Any], ...]:
+    """The columns that make a WorkerTask; *table* may be either of the two."""
+    ends = table is finished
+    # JSON travels as text and is read here: an engine's own json_serializer, which belongs to its owner, has no say.
+    return (
+        table.c.id,
+        table.c.type,
+        cast(table.c.payload, Text),
+        table.c.queue,
+        table.c.priority,
+        table.c.status,
+        table.c.attempts,
+        table.c.max_attempts,
+        table.c.timeout,
+        table.c.scheduled_at,
+        table.c.created_at,
+        table.c.started_at,
+        table.c.finished_at if ends else cast(null(), DateTime(timezone=True)).label("finished_at"),
+        cast(table.c.result if ends else null(), Text).label("result"),
+        table.c.error,
+        cast(table.c.errors, Text),
+        table.c.worker_id,
+        table.c.lease_seq,
+        table.c.correlation_id,
+        cast(table.c.tags, Text),
+        table.c.progress,
+        table.c.progress_message,
+    )
+
+
+COLUMNS = columns_of(tasks)
 _STATUS = {str(status): status for status in TaskStatus}
 
 
@@ -63,11 +69,11 @@ def to_task(row: Row[*tuple[Any, ...]]) -> WorkerTask:
         finished_at=finished_at,
         result=None if result is None else json.loads(result),
         error=error,
-        errors=[] if errors == "[]" else [_to_error(one) for one in json.loads(errors)],
+        errors=[] if errors is None else [_to_error(one) for one in json.loads(errors)],
         worker_id=worker_id,
         lease_seq=lease_seq,
         correlation_id=correlation_id,
-        tags=tuple(tags),
+        tags=() if tags is None else tuple(json.loads(tags)),
         progress=progress,
         progress_message=progress_message,
     )
@@ -81,8 +87,3 @@ def _to_error(stored: dict[str, Any]) -> AttemptError:
         message=stored["message"],
         traceback=stored["traceback"],
     )
-
-
-def array_literal(values: Iterable[str]) -> str:
-    """*values* as PostgreSQL writes an array of text; an array of arrays cannot be unnested row by row."""
-    return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
