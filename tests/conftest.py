@@ -15,6 +15,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.infra.postgres.herald import flush_all
 from tests.server import OwnServer, Server, folder_for_servers
 
 
@@ -87,6 +88,7 @@ def engine(database_url: str) -> Iterator[Engine]:
     """A synchronous engine on ``database_url``."""
     engine = create_engine(database_url)
     yield engine
+    flush_all()
     engine.dispose()
 
 

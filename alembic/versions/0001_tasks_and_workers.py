@@ -1,9 +1,8 @@
 """Tasks, what becomes of them, and workers."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
-
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -63,9 +62,7 @@ def upgrade() -> None:
         schema=SCHEMA,
         postgresql_where=sa.text("ready"),
     )
-    op.create_index(
-        "tasks_waiting", "tasks", ["scheduled_at"], schema=SCHEMA, postgresql_where=sa.text("NOT ready")
-    )
+    op.create_index("tasks_waiting", "tasks", ["scheduled_at"], schema=SCHEMA, postgresql_where=sa.text("NOT ready"))
     op.create_table(
         "finished",
         *task_columns(),

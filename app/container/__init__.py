@@ -19,6 +19,7 @@ from app.infra.memory.migrations import MemoryMigrations
 from app.infra.memory.notifications import MemoryNotifications
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
+from app.infra.postgres.herald import Herald
 from app.infra.postgres.migrations import Migrations
 from app.infra.postgres.notifications import PostgresNotifications
 from app.infra.postgres.unit_of_work import PostgresUnitOfWork
@@ -82,13 +83,15 @@ def _options(settings: Settings) -> WorkerOptions:
     )
 
 
-def _close(signals: TaskSignals, engines: Engines) -> None:
+def _close(signals: TaskSignals, herald: Herald, engines: Engines) -> None:
     signals.close()
+    herald.flush()
     engines.close()
 
 
-async def _aclose(signals: TaskSignals, engines: Engines) -> None:
+async def _aclose(signals: TaskSignals, herald: Herald, engines: Engines) -> None:
     await signals.aclose()
+    await herald.aflush()
     await engines.aclose()
 
 
@@ -108,6 +111,9 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     signals = providers.ThreadSafeSingleton(TaskSignals)
     engines = providers.ThreadSafeSingleton(Engines, settings, engine, async_engine)
     sync_engine = engines.provided.sync
+    herald = providers.ThreadSafeSingleton(
+        Herald, sync_engine.provider, engines.provided.asynchronous.provider, settings.provided.worker_schema
+    )
     store = providers.ThreadSafeSingleton(MemoryStore)
     where = providers.Callable(lambda settings: "memory" if settings.in_memory else "postgres", settings)
 
@@ -119,13 +125,14 @@ class TaskQueueContainer(containers.DeclarativeContainer):
             engines.provided.asynchronous,
             signals,
             settings.provided.worker_schema,
+            herald=herald,
         ),
         memory=providers.ThreadSafeSingleton(MemoryUnitOfWork, store, signals, providers.Factory(SystemClock)),
     )
     heart: providers.Provider[UnitOfWork] = providers.Selector(
         where,
         postgres=providers.ThreadSafeSingleton(
-            PostgresUnitOfWork, engines.provided.apart, None, signals, settings.provided.worker_schema
+            PostgresUnitOfWork, engines.provided.apart, None, signals, settings.provided.worker_schema, herald=herald
         ),
         memory=unit_of_work,
     )
@@ -180,5 +187,5 @@ class TaskQueueContainer(containers.DeclarativeContainer):
 
     listeners = providers.Callable(connect_listeners, settings.provided.worker_listeners, signals)
 
-    close = providers.Callable(_close, signals, engines)
-    aclose = providers.Callable(_aclose, signals, engines)
+    close = providers.Callable(_close, signals, herald, engines)
+    aclose = providers.Callable(_aclose, signals, herald, engines)

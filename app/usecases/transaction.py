@@ -55,7 +55,11 @@ class Publisher(Protocol):
 
 
 class UnitOfWork(Protocol):
-    """The only one who commits."""
+    """The only one who commits.
+
+    A use case that is one statement, or several of which each may stand alone, says ``needs_transaction = False``: what
+    it does is then committed by the statement itself, without a BEGIN and a COMMIT to wait for.
+    """
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call *use_case* in a transaction of its own."""

@@ -1,6 +1,7 @@
 """The verbs of a worker's life: register, beat, leave."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.domain.workers import WorkerNode
 from app.usecases.transaction import Transaction
@@ -10,6 +11,8 @@ from app.usecases.transaction import Transaction
 class RegisterWorker:
     """Announce a new life of a worker; its lease starts now."""
 
+    needs_transaction: ClassVar[bool] = False
+
     def __call__(self, tx: Transaction, node: WorkerNode) -> None:
         tx.workers.register(node)
 
@@ -17,6 +20,8 @@ class RegisterWorker:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """Renew a worker's lease."""
+
+    needs_transaction: ClassVar[bool] = False
 
     def __call__(self, tx: Transaction, worker_id: str, *, hears_notifications: bool | None = None) -> bool:
         """False: the worker was taken for dead, and its tasks are others' now."""
@@ -26,6 +31,8 @@ class Beat:
 @dataclass(frozen=True, slots=True)
 class RemoveWorker:
     """Leave: whatever still runs under this worker becomes an orphan at once."""
+
+    needs_transaction: ClassVar[bool] = False
 
     def __call__(self, tx: Transaction, worker_id: str) -> None:
         tx.workers.remove(worker_id)

@@ -20,6 +20,8 @@ from app.domain.tasks.task import WorkerTask
 
 _log = logging.getLogger("app.worker")
 
+NOTHING = Completed(JsonText.of(None, field="result"))
+"""What most handlers return."""
 CANCEL_GRACE = 1.0
 """Seconds a cancelled coroutine has to end; one that swallows its cancellation is left running, and not waited for."""
 
@@ -74,11 +76,11 @@ class Attempt:
         "_job",
         "_left",
         "_running",
-        "_timeout",
         "_timer",
         "ended",
         "interruption",
         "task",
+        "timeout",
     )
 
     def __init__(self, task: WorkerTask, job: Job, host: Host, *, worker_id: str, timeout: float) -> None:
@@ -87,17 +89,15 @@ class Attempt:
         self.interruption: Interruption | None = None
         self._job = job
         self._host = host
-        self._timeout = timeout
+        self.timeout = timeout
         self._context: Any = TaskContext(task, worker_id, shutting_down=self._should_end, report=self._report)
         self._running: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left = False
 
     def start(self) -> None:
-        loop = self._host.loop
-        self._timer = loop.call_later(self._timeout, self.interrupt, Interruption.TIMEOUT)
         if is_asynchronous(self._job.handler):
-            self._running = loop.create_task(self._run_on_loop(), name=self.task.type)
+            self._running = self._host.loop.create_task(self._run_on_loop(), name=self.task.type)
         else:
             variables, given = contextvars.copy_context(), self._context
             self._host.submit(lambda: variables.run(self._run_in_thread, given))
@@ -145,7 +145,11 @@ class Attempt:
 
     def _completed(self, result: Any) -> Completed:
         try:
-            return Completed(JsonText.of(result, field="result", limit=self._host.max_result))
+            return (
+                NOTHING
+                if result is None
+                else Completed(JsonText.of(result, field="result", limit=self._host.max_result))
+            )
         except InvalidInput as error:
             if inspect.iscoroutine(result):
                 result.close()
@@ -165,7 +169,7 @@ class Attempt:
         if self.interruption is not Interruption.TIMEOUT:
             # Of a lost lease too: the fence refuses it, and that is how everybody hears of it.
             return Released()
-        late = AttemptTimedOut(f"no result within {self._timeout:g} s")
+        late = AttemptTimedOut(f"no result within {self.timeout:g} s")
         late.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
         return verdict(late, self.task, self._job)
 

@@ -9,7 +9,7 @@ from app.domain.identifiers import TaskId
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Failed, RetryIn, Snoozed
 from app.usecases.tasks.settle import EndedAttempt, ReportedProgress, ReportProgress, SettleTasks
-from app.usecases.transaction import Transaction, UnitOfWork
+from app.usecases.transaction import UnitOfWork
 from app.worker.pauses import Pauses, bounded, waited
 
 _log = logging.getLogger("app.worker")
@@ -35,8 +35,9 @@ class Settler:
 
     def add(self, ended: EndedAttempt) -> None:
         self._ended.append(ended)
-        self._settled.clear()
-        self._changed.set()
+        if len(self._ended) == 1:
+            self._settled.clear()
+            self._changed.set()
 
     def report(self, progress: ReportedProgress) -> None:
         """Keep the latest report of each attempt for the next flush."""
@@ -96,12 +97,11 @@ class Settler:
         del self._ended[:count]
 
     async def _store(self, batch: Sequence[EndedAttempt], reports: Sequence[ReportedProgress]) -> None:
-        def store(tx: Transaction) -> frozenset[TaskId]:
-            if reports:
-                ReportProgress()(tx, reports)
-            return SettleTasks()(tx, batch, again=self._again) if batch else frozenset()
-
-        for refused in await bounded(self._unit_of_work.arun(store)):
+        if reports:
+            await bounded(self._unit_of_work.arun(ReportProgress(), reports))
+        if not batch:
+            return
+        for refused in await bounded(self._unit_of_work.arun(SettleTasks(), batch, again=self._again)):
             _log.warning("Task %s is no longer this worker's: its lease was lost, its outcome is dropped", refused)
 
     async def _store_alone(self, one: EndedAttempt) -> None:

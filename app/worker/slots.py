@@ -11,6 +11,7 @@ from app.domain.tasks.outcomes import Outcome, Released
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import EndedAttempt, ReportedProgress
 from app.worker.attempt import Attempt, Interruption
+from app.worker.deadlines import Deadlines
 from app.worker.options import WorkerOptions
 from app.worker.settler import Settler
 from app.worker.threads import HandlerThreads
@@ -42,6 +43,7 @@ class Slots:
         self._shutting_down = shutting_down
         self._on_free = on_free
         self._threads = HandlerThreads()
+        self._deadlines: Deadlines[Attempt] = Deadlines(lambda attempt: attempt.interrupt(Interruption.TIMEOUT))
         self._attempts: set[Attempt] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -74,6 +76,7 @@ class Slots:
         timeout = task.timeout or job.timeout or self._options.task_timeout
         attempt = Attempt(task, job, self, worker_id=worker_id, timeout=timeout)
         self._attempts.add(attempt)
+        self._deadlines.add(attempt, timeout, self.loop)
         self._empty.clear()
         attempt.start()
 
@@ -100,6 +103,7 @@ class Slots:
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         self._attempts.discard(attempt)
+        self._deadlines.remove(attempt, attempt.timeout)
         self.finished += 1
         self._settler.add(EndedAttempt(attempt.task, outcome))
         if not self._attempts:

@@ -7,6 +7,7 @@ import pytest
 from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
+from app.infra.postgres.herald import Herald
 from app.infra.postgres.tables import metadata
 from app.infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.contract.subject import Queue, in_memory
@@ -51,11 +52,13 @@ def queue(new_queue: Callable[[], Queue]) -> Queue:
 
 def in_postgres(request: pytest.FixtureRequest) -> Callable[[], Queue]:
     engine = request.getfixturevalue("engine")
+    herald = Herald(lambda: engine, lambda: None)
+    request.addfinalizer(herald.flush)
 
     def new_queue() -> Queue:
         with engine.begin() as connection:
             connection.exec_driver_sql(EMPTY)
         clock, publisher = ManualClock(), Recorder()
-        return Queue(PostgresUnitOfWork(engine, None, publisher, clock=clock), clock, publisher)
+        return Queue(PostgresUnitOfWork(engine, None, publisher, clock=clock, herald=herald), clock, publisher)
 
     return new_queue

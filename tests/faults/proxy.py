@@ -13,6 +13,8 @@ from contextlib import suppress
 from sqlalchemy.engine import make_url
 
 _CANCEL_REQUEST = 80877102
+_CHANGES = (b"UPDATE", b"INSERT", b"SELECT")
+"""Tags of commands that change rows; a SELECT when it is asked of the changes that it makes in its WITH."""
 
 
 class Proxy:
@@ -69,6 +71,13 @@ class Proxy:
     def wait_until_open(self) -> None:
         self._open.wait()
 
+    def looks_for(self, statement: str) -> bool:
+        """Asked of each statement that commits itself."""
+        with self._lock:
+            found = self._losing is not None and self._losing in statement
+            self.commits += not found
+            return found
+
     def is_to_lose(self, statements: list[str]) -> bool:
         """Asked at each commit; true once."""
         with self._lock:
@@ -112,6 +121,8 @@ class _Wire:
         self._statements: list[str] = []
         self._changed_rows = False
         self._losing = False
+        self._in_transaction = False
+        self._holding = False
         self._held = b""
         self._pumps = [
             threading.Thread(target=self._run, args=(pump,), name="proxy-wire", daemon=True)
@@ -157,17 +168,36 @@ class _Wire:
     def _note(self, statement: str) -> None:
         if statement == "COMMIT":
             self._losing = self._proxy.is_to_lose(self._statements if self._changed_rows else [])
+            self._in_transaction = False
+        elif statement == "ROLLBACK":
+            self._in_transaction = False
         elif statement.startswith("BEGIN"):
-            self._statements, self._changed_rows = [], False
-        else:
+            self._statements, self._changed_rows, self._in_transaction = [], False, True
+        elif self._in_transaction:
             self._statements.append(statement)
+        else:
+            # It commits itself; its answer is held until it is known whether it changed rows.
+            self._statements, self._changed_rows = [statement], False
+            self._holding = self._proxy.looks_for(statement)
 
     def _downwards(self) -> None:
         while True:
             kind, length, body = _message(self._server)
             self._proxy.wait_until_open()
-            if kind == b"C" and body.startswith((b"UPDATE", b"INSERT")) and not body.endswith(b" 0\0"):
+            if kind == b"C" and body.startswith(_CHANGES) and not body.endswith(b" 0\0"):
                 self._changed_rows = True
+            if self._holding:
+                self._held += kind + length + body
+                if kind != b"Z":
+                    continue
+                self._holding = False
+                if self._proxy.is_to_lose(self._statements if self._changed_rows else []):
+                    self.cut()
+                    self._proxy.lost.set()
+                    return
+                self._client.sendall(self._held)
+                self._held = b""
+                continue
             if self._losing and (kind, body) == (b"C", b"COMMIT\0"):
                 # It is done, and nobody will ever say so.
                 self.cut()

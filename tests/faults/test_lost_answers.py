@@ -4,8 +4,9 @@ from app import TaskStatus
 from tests.faults.bench import Bench
 from tests.faults.proxy import Proxy
 
-CLAIM = "WITH due AS MATERIALIZED"
-SETTLE = ".given_back"
+CLAIM = "due AS MATERIALIZED"
+COMPLETE = "gone AS"
+PUT_BACK = ".given_back"
 REGISTER = "INSERT INTO worker.workers"
 
 
@@ -27,7 +28,7 @@ def test_a_claim_whose_answer_was_lost_is_found_and_run(bench: Bench, proxy: Pro
 def test_a_settlement_whose_answer_was_lost_is_told_once(bench: Bench, proxy: Proxy) -> None:
     """The second try is refused by the fence and recognised: `completed` is told, no lease was lost, nothing reruns."""
     worker = bench.worker(url=proxy.url, listening=True)
-    proxy.lose_the_answer_to_the_commit_of(SETTLE)
+    proxy.lose_the_answer_to_the_commit_of(COMPLETE)
 
     task = bench.enqueue("quick")
     bench.eventually(proxy.lost.is_set, what="the answer to a settlement is lost")
@@ -43,7 +44,7 @@ def test_a_settlement_whose_answer_was_lost_is_told_once(bench: Bench, proxy: Pr
 def test_a_lost_answer_about_a_retry_costs_no_attempt(bench: Bench, proxy: Proxy) -> None:
     """A failure that was stored and not answered is not stored again, and the retry comes when it is due."""
     bench.worker(url=proxy.url, listening=True)
-    proxy.lose_the_answer_to_the_commit_of(SETTLE)
+    proxy.lose_the_answer_to_the_commit_of(PUT_BACK)
 
     task = bench.enqueue("flaky", {"delay": 0.5})
     bench.eventually(proxy.lost.is_set, what="the answer to a settlement is lost")

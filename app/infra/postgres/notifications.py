@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
+from app.infra.postgres.herald import channel_of
 from app.infra.postgres.tables import SCHEMA
-from app.infra.postgres.transaction import channel_of
 
 _log = logging.getLogger("app.worker")
 

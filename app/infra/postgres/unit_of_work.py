@@ -1,9 +1,9 @@
 """PostgresUnitOfWork: the one place that begins and commits, or joins the caller's transaction."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, TwoPhaseTransaction
 from sqlalchemy.exc import UnboundExecutionError
@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session, scoped_session
 
 from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
-from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold
+from app.infra.postgres.connections import is_dead
 from app.infra.postgres.failures import is_broken_connection, is_conflict, translated
+from app.infra.postgres.herald import AUTOCOMMIT, NOTIFY, Herald, channel_of
+from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 from app.infra.postgres.transaction import PostgresTransaction
 from app.usecases.transaction import Publisher, Transaction
@@ -24,7 +26,6 @@ ISOLATION = "READ COMMITTED"
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_Work = Callable[[Transaction], R]
 
 
 class PostgresUnitOfWork:
@@ -32,8 +33,8 @@ class PostgresUnitOfWork:
 
     The use cases and repositories are synchronous and exist once: with an async engine they run inside
     ``AsyncConnection.run_sync``, without one in a thread of a small pool. A connection that turns out to be dead
-    before anything was committed (the server was restarted) is replaced and the work done once more. *clock* overrides
-    the database's clock and is for tests.
+    before anything was committed (the server was restarted) is replaced and the work done once more. Workers are told
+    by *herald*, after the commit. *clock* overrides the database's clock and is for tests.
     """
 
     def __init__(
@@ -42,38 +43,37 @@ class PostgresUnitOfWork:
         async_engine: AsyncEngine | None,
         publisher: Publisher,
         schema: str = SCHEMA,
+        *,
         clock: Clock | None = None,
+        herald: Herald | None = None,
     ) -> None:
         # An application's engine may be set to AUTOCOMMIT, where nothing is a transaction, or to SERIALIZABLE, where
         # claimers who skip each other's locks get errors instead.
-        self._engine = engine.execution_options(isolation_level=ISOLATION)
-        self._async_engine = None if async_engine is None else async_engine.execution_options(isolation_level=ISOLATION)
+        self._engines = {level: engine.execution_options(isolation_level=level) for level in (ISOLATION, AUTOCOMMIT)}
+        self._async_engines: dict[str, AsyncEngine] = {}
+        if async_engine is not None:
+            for level in (ISOLATION, AUTOCOMMIT):
+                self._async_engines[level] = async_engine.execution_options(isolation_level=level)
+        self._herald = herald or Herald(lambda: engine, lambda: async_engine, schema)
         self._publisher = publisher
         self._schema = schema
         self._clock = clock
         self._threads: ThreadPoolExecutor | None = None
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        args, kwargs = _repeatable(args, kwargs)
-        result, events = self._run(lambda tx: use_case(tx, *args, **kwargs))
-        if events:
-            self._publisher.publish(events)
+        result, tx = self._run(self._attempt(use_case, args, kwargs))
+        self._tell(tx)
         return result
 
     async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        args, kwargs = _repeatable(args, kwargs)
-
-        def work(tx: Transaction) -> R:
-            return use_case(tx, *args, **kwargs)
-
-        if self._async_engine is not None:
-            result, events = await self._arun(self._async_engine, work)
+        attempt = self._attempt(use_case, args, kwargs)
+        if self._async_engines:
+            result, tx = await self._arun(self._async_engines[attempt.isolation], attempt)
         else:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(4, thread_name_prefix="app-database")
-            result, events = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
-        if events:
-            self._publisher.publish(events)
+            result, tx = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, attempt)
+        self._tell(tx)
         return result
 
     def join(
@@ -90,16 +90,15 @@ class PostgresUnitOfWork:
         tx = self._transaction(connection)
         try:
             result = use_case(tx, *args, **kwargs)
-            # One that notifies cannot be prepared; workers find what it leaves when they next look.
-            if not isinstance(connection.get_transaction(), TwoPhaseTransaction):
-                tx.finish()
+            if isinstance(session, Connection):
+                self._notify_with(connection, tx)
         except Exception as error:
             # A conflict with another transaction is its owner's to see, who may want to begin again.
             if (ours := translated(error)) is not None and not is_conflict(error):
                 raise ours from error
             raise
-        if tx.events and isinstance(session, Session):
-            hold(session, lambda: self._publisher.publish(tx.events))
+        if isinstance(session, Session) and (tx.events or tx.woken):
+            hold(session, lambda: self._tell(tx))
         return result
 
     async def ajoin(
@@ -116,32 +115,40 @@ class PostgresUnitOfWork:
         now = None if self._clock is None else self._clock.now()
         return PostgresTransaction(connection, self._schema, self._publisher, now)
 
-    def _run(self, work: _Work[R]) -> tuple[R, list[TaskEvent]]:
-        attempt = _Attempt(self._transaction, work)
+    def _tell(self, tx: PostgresTransaction) -> None:
+        """What is to be said once the commit is through."""
+        if tx.woken:
+            self._herald.tell(tx.woken)
+        if tx.events:
+            self._publisher.publish(tx.events)
+
+    def _notify_with(self, connection: Connection, tx: PostgresTransaction) -> None:
+        """Have workers told by the transaction of *connection* itself, whose commit nobody tells us of."""
+        # One that notifies cannot be prepared; workers find what it leaves when they next look.
+        if tx.woken and not isinstance(connection.get_transaction(), TwoPhaseTransaction):
+            Statements(connection, self._schema).run(
+                NOTIFY, {"channel": channel_of(self._schema), "queues": sorted(tx.woken)}
+            )
+
+    def _attempt(self, use_case: Callable[..., R], args: Any, kwargs: Any) -> "_Attempt[R]":
+        isolation = ISOLATION if getattr(use_case, "needs_transaction", True) else AUTOCOMMIT
+        return _Attempt(isolation, self._transaction, lambda tx: use_case(tx, *args, **kwargs))
+
+    def _run(self, attempt: "_Attempt[R]") -> tuple[R, PostgresTransaction]:
         while True:
             try:
-                with self._engine.connect() as connection:
+                with self._engines[attempt.isolation].connect() as connection:
                     return attempt(connection)
             except Exception as error:
                 attempt.judge(error)
 
-    async def _arun(self, engine: AsyncEngine, work: _Work[R]) -> tuple[R, list[TaskEvent]]:
-        attempt = _Attempt(self._transaction, work)
+    async def _arun(self, engine: AsyncEngine, attempt: "_Attempt[R]") -> tuple[R, PostgresTransaction]:
         while True:
             try:
                 async with engine.connect() as connection:
                     return await connection.run_sync(attempt)
             except Exception as error:
                 attempt.judge(error)
-
-
-def _repeatable(args: Any, kwargs: Any) -> Any:
-    """Arguments for work that may be done twice: a generator gives what it has only once."""
-    return tuple(_kept(one) for one in args), {name: _kept(one) for name, one in kwargs.items()}
-
-
-def _kept(argument: Any) -> Any:
-    return list(argument) if isinstance(argument, Iterator) else argument
 
 
 def _connection_of(session: Session) -> Connection:
@@ -156,32 +163,49 @@ def _connection_of(session: Session) -> Connection:
         raise
 
 
-class _Attempt:
+class _Dead(Exception):
+    """The pool gave a connection that the server has closed; the next one it gives is another, and new in the end."""
+
+
+class _Attempt(Generic[R]):
     """One piece of work, tried on a connection, and once more when that connection was dead from the start."""
 
-    def __init__(self, begin: Callable[[Connection], PostgresTransaction], work: _Work[Any]) -> None:
+    def __init__(
+        self, isolation: str, begin: Callable[[Connection], PostgresTransaction], work: Callable[[Transaction], R]
+    ) -> None:
+        self.isolation = isolation
         self._begin = begin
         self._work = work
         self._connecting = True
         self._committing = False
         self._again = True
 
-    def __call__(self, connection: Connection) -> tuple[Any, list[TaskEvent]]:
+    def __call__(self, connection: Connection) -> tuple[R, PostgresTransaction]:
+        if is_dead(connection):
+            # A new Connection, not this one on a new socket: that would have forgotten its isolation level.
+            connection.invalidate()
+            raise _Dead
         self._connecting = False
+        if self.isolation is AUTOCOMMIT:
+            # Whatever is sent may be committed before we hear of it.
+            self._committing = True
+            tx = self._begin(connection)
+            return self._work(tx), tx
         transaction = connection.begin()
         tx = self._begin(connection)
         try:
             result = self._work(tx)
-            tx.finish()
         except BaseException:
             transaction.rollback()
             raise
         self._committing = True
         transaction.commit()
-        return result, tx.events
+        return result, tx
 
     def judge(self, error: Exception) -> None:
         """Return to let the caller try again; raise otherwise."""
+        if isinstance(error, _Dead):
+            return
         if self._again and not self._committing and is_broken_connection(error):
             self._again = False
             self._connecting = True

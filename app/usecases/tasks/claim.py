@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskStarted
@@ -13,6 +14,8 @@ from app.usecases.transaction import Transaction
 @dataclass(frozen=True, slots=True)
 class ClaimTasks:
     """Take as many due tasks as there are free slots."""
+
+    needs_transaction: ClassVar[bool] = False
 
     def __call__(self, tx: Transaction, request: ClaimRequest) -> list[WorkerTask]:
         tasks = tx.tasks.claim(request)
@@ -28,6 +31,8 @@ class AdoptLostClaims:
     recovery would ever take them.
     """
 
+    needs_transaction: ClassVar[bool] = False
+
     def __call__(self, tx: Transaction, worker_id: str, known: Collection[TaskId]) -> list[WorkerTask]:
         """The tasks running under *worker_id* beside the *known* ones."""
         lost = [task for task in tx.tasks.held_by(worker_id) if task.id not in known]
@@ -38,6 +43,8 @@ class AdoptLostClaims:
 @dataclass(frozen=True, slots=True)
 class NextDue:
     """Ask how long a worker may sleep."""
+
+    needs_transaction: ClassVar[bool] = False
 
     def __call__(self, tx: Transaction, request: ClaimRequest) -> float | None:
         """Seconds until a claim like *request* would find something; None when nothing is waiting."""

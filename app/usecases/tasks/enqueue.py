@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from app.domain.errors import InvalidInput
 from app.domain.identifiers import TaskId
@@ -24,6 +24,8 @@ class EnqueueTasks:
 
     ``max_attempts`` is the settings' default; ``max_payload`` the most bytes a payload may have as JSON.
     """
+
+    needs_transaction: ClassVar[bool] = False
 
     jobs: JobCatalog
     new_id: Callable[[], TaskId]
@@ -63,6 +65,8 @@ class EnqueueTasks:
 @dataclass(frozen=True, slots=True)
 class EnqueueTask:
     """Put one task on its queue."""
+
+    needs_transaction: ClassVar[bool] = False
 
     enqueue_tasks: EnqueueTasks
 

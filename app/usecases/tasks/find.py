@@ -1,6 +1,7 @@
 """Find and list: read tasks back."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.domain.errors import InvalidInput
 from app.domain.identifiers import TaskId, checked_task_id
@@ -19,6 +20,8 @@ MAX_LISTED = 10_000
 class FindTask:
     """Read one task by its id."""
 
+    needs_transaction: ClassVar[bool] = False
+
     def __call__(self, tx: Transaction, task_id: TaskId) -> WorkerTask:
         """Raises TaskNotFound, InvalidInput."""
         task_id = checked_task_id(task_id)
@@ -31,6 +34,8 @@ class FindTask:
 @dataclass(frozen=True, slots=True)
 class ListTasks:
     """Read the newest tasks that match."""
+
+    needs_transaction: ClassVar[bool] = False
 
     def __call__(
         self,

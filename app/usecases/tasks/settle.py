@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar, NamedTuple
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import (
@@ -23,9 +24,8 @@ from app.usecases.transaction import Transaction
 _COMES_BACK = (RetryIn, Snoozed, Released)
 
 
-@dataclass(frozen=True, slots=True)
-class EndedAttempt:
-    """A task as it was claimed, and how its attempt ended."""
+class EndedAttempt(NamedTuple):
+    """A task as it was claimed, and how its attempt ended; a tuple for the same reason as Settlement."""
 
     task: WorkerTask
     outcome: Outcome
@@ -39,6 +39,8 @@ class EndedAttempt:
 class SettleTasks:
     """Store the outcomes of a batch of attempts in one statement."""
 
+    needs_transaction: ClassVar[bool] = False
+
     def __call__(self, tx: Transaction, ended: Sequence[EndedAttempt], *, again: bool = False) -> frozenset[TaskId]:
         """Settle and return the ids that were refused, because their lease was lost.
 
@@ -46,20 +48,27 @@ class SettleTasks:
         recognised and not taken for a lost lease.
         """
         settled = tx.tasks.settle([one.settlement for one in ended])
-        moments = dict.fromkeys(settled.ids, settled.at)
-        refused = [one for one in ended if one.task.id not in moments]
-        if again and refused:
-            earlier = tx.tasks.settled_before([one.settlement for one in refused])
-            moments |= dict.fromkeys(earlier.ids, earlier.at)
-            refused = [one for one in refused if one.task.id not in moments]
-        tx.wake({one.task.queue for one in ended if isinstance(one.outcome, _COMES_BACK) and one.task.id in moments})
-        for one in ended:
-            if one.task.id in moments:
-                record_outcome(tx, one.task, one.outcome, moments[one.task.id])
+        refused: list[EndedAttempt] = []
+        if len(settled.ids) < len(ended):
+            refused = [one for one in ended if one.task.id not in settled.ids]
+            if again:
+                earlier = tx.tasks.settled_before([one.settlement for one in refused])
+                _tell(tx, [one for one in refused if one.task.id in earlier.ids], earlier.at)
+                refused = [one for one in refused if one.task.id not in earlier.ids]
+            ended = [one for one in ended if one.task.id in settled.ids]
+        _tell(tx, ended, settled.at)
         if refused and tx.wants(TaskLeaseLost):
             for one in refused:
                 tx.record(TaskLeaseLost(task=one.task.snapshot()))
         return frozenset(one.task.id for one in refused)
+
+
+def _tell(tx: Transaction, settled: Sequence[EndedAttempt], at: datetime) -> None:
+    """Wake workers for what came back, and record what listeners want to hear."""
+    tx.wake({one.task.queue for one in settled if isinstance(one.outcome, _COMES_BACK)})
+    if tx.wants(*_TOLD):
+        for one in settled:
+            record_outcome(tx, one.task, one.outcome, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class ReportedProgress:
 @dataclass(frozen=True, slots=True)
 class ReportProgress:
     """Store the progress of running attempts in one statement."""
+
+    needs_transaction: ClassVar[bool] = False
 
     def __call__(self, tx: Transaction, reports: Sequence[ReportedProgress]) -> None:
         """Reports under a lost lease are dropped; the settlement will notice."""
@@ -97,6 +108,7 @@ _HEARD_IN: dict[type[Outcome], tuple[type[TaskEvent], ...]] = {
     RetryIn: (TaskFailed, TaskRetried),
     GivenUp: (TaskCancelled,),
 }
+_TOLD = tuple({kind: None for kinds in _HEARD_IN.values() for kind in kinds})
 
 
 def record_outcome(tx: Transaction, task: WorkerTask, outcome: Outcome, at: datetime) -> None:

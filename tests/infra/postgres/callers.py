@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from app import JobCatalog, TaskQueueContainer
 from app.domain.tasks.events import EVENTS, TaskEvent
+from app.infra.postgres.herald import flush_all
 
 SYNC_DRIVERS = ("psycopg", "psycopg2")
 ASYNC_DRIVERS = ("psycopg", "asyncpg")
@@ -33,6 +34,7 @@ def with_driver(url: str | Engine, driver: str) -> URL:
 def engine_of(url: str | Engine, driver: str = "psycopg", **options: Any) -> Iterator[Engine]:
     engine = create_engine(with_driver(url, driver), **options)
     yield engine
+    flush_all()  # a thread that tells workers may be at it
     engine.dispose()
 
 

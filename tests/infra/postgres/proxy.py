@@ -10,8 +10,7 @@ from typing import Any, Self
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
-COMMIT = re.compile(rb"COMMIT;?\0")
-INSERT = re.compile(rb"INSERT")
+LOCK = re.compile(rb"FOR UPDATE")
 
 
 class Proxy:

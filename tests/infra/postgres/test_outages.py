@@ -1,18 +1,21 @@
 """Outages: what a caller is told while the database is away, and what works again by itself."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from app import DatabaseUnavailable, JobCatalog, NewTask, TaskQueueContainer
+from app import DatabaseUnavailable, JobCatalog, NewTask, TaskQueueContainer, TaskStatus
+from app.infra.postgres.herald import flush_all
 from app.infra.settings import Settings
 from tests.infra.postgres.callers import ASYNC_DRIVERS, SYNC_DRIVERS, TYPE, async_engine_of, engine_of
-from tests.infra.postgres.proxy import COMMIT, INSERT, Proxy
+from tests.infra.postgres.proxy import LOCK, Proxy
 from tests.server import OwnServer
 
 
@@ -139,6 +142,10 @@ def test_an_error_of_the_callers_own_is_not_taken_for_an_outage(engine: Engine) 
     assert 0 == tasks.get_task_stats().execute().total
 
 
+ORDER = re.compile(TYPE.encode())
+"""In every message that enqueues; the words of the statement are not, once a driver has it prepared."""
+
+
 @pytest.fixture
 def proxy(database_url: str) -> Iterator[Proxy]:
     with Proxy(database_url) as proxy:
@@ -160,11 +167,12 @@ async def async_engine(request: pytest.FixtureRequest, proxy: Proxy) -> AsyncIte
 @pytest.mark.parametrize("deliver", [True, False], ids=["the answer is lost", "the commit is lost"])
 def test_a_commit_that_breaks_is_of_unknown_outcome(engine: Engine, proxy: Proxy, deliver: bool) -> None:
     """
-    It may be stored or not, so it is not tried again behind the caller's back, and the error says so.
+    An enqueue is one statement, which commits itself. It may be stored or not, so it is not tried again behind the
+    caller's back, and the error says so.
     """
     tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
     tasks.enqueue_task().execute(type=TYPE)
-    proxy.deliver, proxy.cut_at = deliver, COMMIT
+    proxy.deliver, proxy.cut_at = deliver, ORDER
 
     with pytest.raises(DatabaseUnavailable) as refused:
         tasks.enqueue_tasks().execute([NewTask(type=TYPE), NewTask(type=TYPE)])
@@ -182,7 +190,7 @@ async def test_an_awaited_commit_that_breaks_is_of_unknown_outcome(
     """
     tasks = TaskQueueContainer(engine=async_engine, jobs=JobCatalog())
     await tasks.enqueue_task().aexecute(type=TYPE)
-    proxy.deliver, proxy.cut_at = deliver, COMMIT
+    proxy.deliver, proxy.cut_at = deliver, ORDER
 
     with pytest.raises(DatabaseUnavailable) as refused:
         await tasks.enqueue_tasks().aexecute([NewTask(type=TYPE), NewTask(type=TYPE)])
@@ -197,34 +205,48 @@ def test_work_that_breaks_before_its_commit_is_done_again_once(engine: Engine, p
     Nothing of it was stored, so that is safe, and the caller notices nothing.
     """
     tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
-    proxy.cut_at = INSERT
-
     task = tasks.enqueue_task().execute(type=TYPE)
+    proxy.cut_at = LOCK
 
-    assert (1, [task.id]) == (proxy.cuts, [one.id for one in tasks.list_tasks().execute()])
+    cancelled = tasks.cancel_task().execute(task.id)
+
+    assert (1, TaskStatus.CANCELLED) == (proxy.cuts, cancelled.status)
+    assert 1 == tasks.get_task_stats().execute().cancelled
 
 
-def test_work_that_is_done_again_is_the_whole_work(engine: Engine, proxy: Proxy) -> None:
+def test_connections_that_died_in_the_pool_are_replaced_unnoticed(engine: Engine, proxy: Proxy) -> None:
     """
-    A generator can be read once only, and still nothing of it is lost.
-    """
-    tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
-    proxy.cut_at = INSERT
-
-    enqueued = tasks.enqueue_tasks().execute(NewTask(type=TYPE, payload=number) for number in range(3))
-
-    assert (1, [0, 1, 2]) == (proxy.cuts, [task.payload for task in enqueued])
-    assert 3 == tasks.get_task_stats().execute().total
-
-
-def test_work_that_is_done_again_is_whole_by_keyword_too(engine: Engine, proxy: Proxy) -> None:
-    """
-    The same generator, handed in by its name.
+    Three of them, as after a restart of the server; each verb gets a new one, also one that needs no transaction.
     """
     tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
-    proxy.cut_at = INSERT
+    with engine.connect(), engine.connect(), engine.connect():
+        tasks.enqueue_task().execute(type=TYPE)
+    flush_all()
+    proxy.cut()
 
-    new = (NewTask(type=TYPE, payload=number) for number in range(3))
-    enqueued = tasks.enqueue_tasks().execute(new=new)  # type: ignore[call-arg]  # its type knows it by position only
+    tasks.enqueue_task().execute(type=TYPE)
 
-    assert (1, [0, 1, 2]) == (proxy.cuts, [task.payload for task in enqueued])
+    assert 2 == tasks.get_task_stats().execute().total
+
+
+async def test_awaited_connections_that_died_in_the_pool_are_replaced_unnoticed(
+    async_engine: AsyncEngine, proxy: Proxy
+) -> None:
+    """
+    The same for asynchronous engines.
+    """
+    tasks = TaskQueueContainer(engine=async_engine, jobs=JobCatalog())
+    async with async_engine.connect() as one, async_engine.connect():
+        driver: Any = (await one.get_raw_connection()).driver_connection
+        await tasks.enqueue_task().aexecute(type=TYPE)
+    await tasks.herald().aflush()
+    proxy.cut()
+    # asyncpg hears of it from the loop.
+    while hasattr(driver, "is_closed") and not driver.is_closed():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    await tasks.enqueue_task().aexecute(type=TYPE)
+
+    total = (await tasks.get_task_stats().aexecute()).total
+    await tasks.aclose()
+    assert 2 == total

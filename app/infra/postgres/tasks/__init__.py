@@ -29,11 +29,14 @@ from app.infra.postgres.tasks.settle import (
     PUT_BACK,
     REPORT,
     SETTLED_BEFORE,
+    accepted,
     complete_parameters,
     finish_parameters,
     lease_parameters,
     put_back_parameters,
 )
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class PostgresTasks:
@@ -52,8 +55,8 @@ class PostgresTasks:
             self._statements.change(PROMOTE, timed=True)
         statement, parameters = claim_of(request)
         claimed = [to_task(row) for row in self._statements.run(statement, parameters, timed=True)]
-        # UPDATE … RETURNING promises no order.
-        claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id))
+        # UPDATE … RETURNING promises no order. The number of an id, because UUIDs compare themselves in Python.
+        claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id.int))
         return claimed
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
@@ -63,34 +66,35 @@ class PostgresTasks:
 
     def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
         completed: list[Settlement] = []
-        results: list[str] = []
         ended: list[Settlement] = []
         back: list[Settlement] = []
         for one in settlements:
             if isinstance(one.outcome, Completed):
                 completed.append(one)
-                results.append(one.outcome.result.text)
             elif isinstance(one.outcome, Failed | GivenUp):
                 ended.append(one)
             else:
                 back.append(one)
-        rows: list[Row[*tuple[Any, ...]]] = []
-        raised = {"raised": int(taking_back)}
-        if completed:
-            rows += self._statements.run(COMPLETE, complete_parameters(completed, results), timed=True)
-        if ended:
-            rows += self._statements.run(FINISH, finish_parameters(ended) | raised, timed=True)
-        if back:
-            rows += self._statements.run(PUT_BACK, put_back_parameters(back) | raised, timed=True)
-        return _settled(rows)
+        at = _NEVER
+        done: set[TaskId] = set()
+        for some, statement, parameters in (
+            (completed, COMPLETE, complete_parameters),
+            (ended, FINISH, finish_parameters),
+            (back, PUT_BACK, put_back_parameters),
+        ):
+            if some:
+                rows = self._statements.run(statement, parameters(some, raised=int(taking_back)), timed=True)
+                at, count, ids = rows[0]
+                done.update(accepted(some, count, ids))
+        return Settled(frozenset(done), at)
 
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
         return _settled(self._statements.run(SETTLED_BEFORE, lease_parameters(settlements), timed=True))
 
     def progress(self, reports: Sequence[Progress]) -> frozenset[TaskId]:
         parameters = lease_parameters(reports) | {
-            "percents": [report.percent for report in reports],
-            "messages": [report.message for report in reports],
+            "percent_list": [report.percent for report in reports],
+            "message_list": [report.message for report in reports],
         }
         return frozenset(row[0] for row in self._statements.run(REPORT, parameters))
 
@@ -119,5 +123,4 @@ class PostgresTasks:
 
 
 def _settled(rows: Sequence[Row[*tuple[Any, ...]]]) -> Settled:
-    at = rows[0][1] if rows else datetime.min.replace(tzinfo=UTC)
-    return Settled(frozenset(row[0] for row in rows), at)
+    return Settled(frozenset(row[0] for row in rows), rows[0][1] if rows else _NEVER)

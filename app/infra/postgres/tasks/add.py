@@ -4,58 +4,28 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    JSON,
-    DateTime,
-    Double,
-    Integer,
-    Text,
-    Uuid,
-    bindparam,
-    cast,
-    column,
-    func,
-    insert,
-    literal,
-    select,
-)
+from sqlalchemy import JSON, Double, Integer, Text, Uuid, cast, func, insert, literal, select
 
 from app.domain.tasks.repository import Addition
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW, after
-from app.infra.postgres.tables import tasks
+from app.infra.postgres.tables import Moment, tasks
 
-_new = (
-    func.unnest(
-        bindparam("ids", type_=ARRAY(Uuid)),
-        bindparam("types", type_=ARRAY(Text)),
-        bindparam("queues", type_=ARRAY(Text)),
-        bindparam("priorities", type_=ARRAY(Integer)),
-        bindparam("budgets", type_=ARRAY(Integer)),
-        bindparam("schedules", type_=ARRAY(DateTime(timezone=True))),
-        bindparam("delays", type_=ARRAY(Double)),
-        bindparam("timeouts", type_=ARRAY(Double)),
-        bindparam("correlations", type_=ARRAY(Text)),
-        bindparam("tags", type_=ARRAY(Text)),
-        bindparam("payloads", type_=ARRAY(Text)),
-    )
-    .table_valued(
-        column("id", Uuid),
-        column("type", Text),
-        column("queue", Text),
-        column("priority", Integer),
-        column("max_attempts", Integer),
-        column("scheduled_at", DateTime(timezone=True)),
-        column("delay", Double),
-        column("timeout", Double),
-        column("correlation_id", Text),
-        column("tags", Text),
-        column("payload", Text),
-        name="new",
-    )
-    .render_derived()
+_new = rows_of(
+    "new",
+    id=Uuid,
+    type=Text,
+    queue=Text,
+    priority=Integer,
+    max_attempts=Integer,
+    scheduled_at=Moment,
+    delay=Double,
+    timeout=Double,
+    correlation_id=Text,
+    tags=Text,
+    payload=Text,
 )
 
 _scheduled_at = func.coalesce(_new.c.scheduled_at, after(_new.c.delay))
@@ -90,17 +60,17 @@ ADD = (
 def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
     new = [addition.new for addition in additions]
     return {
-        "ids": [addition.id for addition in additions],
-        "types": [one.type for one in new],
-        "queues": [one.queue for one in new],
-        "priorities": [one.priority for one in new],
-        "budgets": [addition.max_attempts for addition in additions],
-        "schedules": [one.scheduled_at for one in new],
-        "delays": [one.delay or 0.0 for one in new],
-        "timeouts": [one.timeout for one in new],
-        "correlations": [one.correlation_id for one in new],
-        "tags": [json.dumps(one.tags) if one.tags else None for one in new],
-        "payloads": [one.encoded.text for one in new],
+        "id_list": [addition.id for addition in additions],
+        "type_list": [one.type for one in new],
+        "queue_list": [one.queue for one in new],
+        "priority_list": [one.priority for one in new],
+        "max_attempts_list": [addition.max_attempts for addition in additions],
+        "scheduled_at_list": [one.scheduled_at for one in new],
+        "delay_list": [one.delay or 0.0 for one in new],
+        "timeout_list": [one.timeout for one in new],
+        "correlation_id_list": [one.correlation_id for one in new],
+        "tags_list": [json.dumps(one.tags) if one.tags else None for one in new],
+        "payload_list": [one.encoded.text for one in new],
     }
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    DateTime,
     Double,
     Integer,
     Table,
@@ -13,10 +12,8 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
-    column,
     delete,
     exists,
-    func,
     insert,
     null,
     select,
@@ -24,8 +21,9 @@ from sqlalchemy import (
 
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW, after
-from app.infra.postgres.tables import finished, tasks, workers
+from app.infra.postgres.tables import Moment, finished, tasks, workers
 from app.infra.postgres.tasks.rows import COLUMNS, columns_of
 
 
@@ -52,25 +50,14 @@ LOCK_ORPHANS = (
     .with_for_update(skip_locked=True, of=tasks)
 )
 
-_changed = (
-    func.unnest(
-        bindparam("ids", type_=ARRAY(Uuid)),
-        bindparam("statuses", type_=ARRAY(Text)),
-        bindparam("attempts", type_=ARRAY(Integer)),
-        bindparam("budgets", type_=ARRAY(Integer)),
-        bindparam("schedules", type_=ARRAY(DateTime(timezone=True))),
-        bindparam("ends", type_=ARRAY(DateTime(timezone=True))),
-    )
-    .table_valued(
-        column("id", Uuid),
-        column("status", Text),
-        column("attempts", Integer),
-        column("max_attempts", Integer),
-        column("scheduled_at", DateTime(timezone=True)),
-        column("finished_at", DateTime(timezone=True)),
-        name="changed",
-    )
-    .render_derived()
+_changed = rows_of(
+    "changed",
+    id=Uuid,
+    status=Text,
+    attempts=Integer,
+    max_attempts=Integer,
+    scheduled_at=Moment,
+    finished_at=Moment,
 )
 _CHANGED = ("status", "attempts", "max_attempts", "scheduled_at")
 
@@ -99,10 +86,10 @@ REMOVE_FINISHED = delete(finished).where(finished.c.finished_at < after(-bindpar
 
 def save_parameters(changed: list[WorkerTask]) -> dict[str, Any]:
     return {
-        "ids": [task.id for task in changed],
-        "statuses": [str(task.status) for task in changed],
-        "attempts": [task.attempts for task in changed],
-        "budgets": [task.max_attempts for task in changed],
-        "schedules": [task.scheduled_at for task in changed],
-        "ends": [task.finished_at for task in changed],
+        "id_list": [task.id for task in changed],
+        "status_list": [str(task.status) for task in changed],
+        "attempts_list": [task.attempts for task in changed],
+        "max_attempts_list": [task.max_attempts for task in changed],
+        "scheduled_at_list": [task.scheduled_at for task in changed],
+        "finished_at_list": [task.finished_at for task in changed],
     }

@@ -1,11 +1,11 @@
 """The one translation between a stored task and a WorkerTask."""
 
-import json
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Row, Table, Text, cast, null
 
+from app.domain.json import decoded
 from app.domain.tasks.failures import AttemptError
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
@@ -56,7 +56,7 @@ def to_task(row: Row[*tuple[Any, ...]]) -> WorkerTask:
     return WorkerTask(
         id=id_,
         type=type_,
-        payload=json.loads(payload),
+        payload=decoded(payload),
         queue=queue,
         priority=priority,
         status=_STATUS[status],
@@ -67,13 +67,13 @@ def to_task(row: Row[*tuple[Any, ...]]) -> WorkerTask:
         created_at=created_at,
         started_at=started_at,
         finished_at=finished_at,
-        result=None if result is None else json.loads(result),
+        result=None if result is None else decoded(result),
         error=error,
-        errors=[] if errors is None else [_to_error(one) for one in json.loads(errors)],
+        errors=[] if errors is None else [_to_error(one) for one in decoded(errors)],
         worker_id=worker_id,
         lease_seq=lease_seq,
         correlation_id=correlation_id,
-        tags=() if tags is None else tuple(json.loads(tags)),
+        tags=() if tags is None else tuple(decoded(tags)),
         progress=progress,
         progress_message=progress_message,
     )

@@ -1,14 +1,15 @@
 """Settle: the outcomes of a batch of attempts, each behind the fence of its lease.
 
-Two statements at most: what is over moves to ``finished``, what comes back stays where it is.
+What is over moves to ``finished``, what comes back stays where it is; what has completed, nearly all, has a statement
+with as little in it as it needs.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     JSON,
     BigInteger,
     Double,
@@ -20,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    column,
     delete,
     func,
     insert,
@@ -31,32 +31,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from app.domain.identifiers import TaskId
 from app.domain.tasks.failures import Failure
-from app.domain.tasks.outcomes import TRANSITION_OF, Failed, GivenUp, Outcome, RetryIn, Settlement, Snoozed
+from app.domain.tasks.outcomes import TRANSITION_OF, Completed, Failed, GivenUp, Outcome, RetryIn, Settlement, Snoozed
 from app.domain.tasks.repository import Progress
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import MAX_ERRORS
+from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.tables import finished, tasks
 
 _RUNNING = str(TaskStatus.RUNNING)
 _COMPLETED = str(TaskStatus.COMPLETED)
 
+_LEASE: dict[str, Any] = {"id": Uuid, "lease_seq": BigInteger}
+
 # By one in the place of a worker that died, as its next claim would: see WorkerTask.take_back.
 _raised = tasks.c.lease_seq + bindparam("raised", type_=Integer)
-
-_KINDS = {"id": Uuid, "lease_seq": BigInteger, "delay": Double, "given_back": Integer, "percent": Double}
-
-
-def _given(name: str, *columns: str) -> Any:
-    """A row for each element of the array parameters, which are named like the columns, in the plural."""
-    kinds = {each: _KINDS.get(each, Text) for each in columns}
-    arrays: list[Any] = [bindparam(_plural(each), type_=ARRAY(kind)) for each, kind in kinds.items()]
-    return func.unnest(*arrays).table_valued(*(column(*pair) for pair in kinds.items()), name=name).render_derived()
-
-
-def _plural(name: str) -> str:
-    return f"{name}es" if name.endswith("s") else f"{name}s"
 
 
 def _holds_lease(given: FromClause) -> Any:
@@ -74,9 +65,22 @@ def _errors_with(given: FromClause) -> Any:
     return case((given.c.failure.is_(None), tasks.c.errors), else_=kept.op("||")(func.jsonb_build_array(entry)))
 
 
+def _counted(changed: Any) -> Any:
+    """When the rows of *changed* were changed, and which they were where that is not as many as were asked for."""
+    ids = cast(func.array_agg(changed.c.id), Text)
+    return select(NOW, func.count(), case((func.count() < bindparam("asked", type_=Integer), ids)))
+
+
+def _moved(gone: Any, columns: Sequence[str], **own: Any) -> Any:
+    """Move what is *gone* from tasks to finished, and count it."""
+    moved = select(*(gone.c[name] for name in columns), *own.values())
+    kept = insert(finished).from_select([*columns, *own], moved).cte("kept")
+    return _counted(gone).add_cte(kept)
+
+
 def _finish() -> Any:
     """The end of a task that did not complete."""
-    ended = _given("ended", "id", "lease_seq", "status", "line", "failure")
+    ended = rows_of("ended", **_LEASE, status=Text, line=Text, failure=Text)
     changed = {
         "status": ended.c.status,
         "lease_seq": _raised,
@@ -90,13 +94,11 @@ def _finish() -> Any:
         .returning(*((changed[name] if name in changed else tasks.c[name]).label(name) for name in kept))
         .cte("gone")
     )
-    moved = select(*(gone.c[name] for name in kept), NOW)
-    return insert(finished).from_select([*kept, "finished_at"], moved).returning(finished.c.id, finished.c.finished_at)
+    return _moved(gone, kept, finished_at=NOW)
 
 
 def _complete() -> Any:
-    """The way of nearly all tasks, with as little in it as they need."""
-    done = _given("done", "id", "lease_seq", "result")
+    done = rows_of("done", **_LEASE, result=Text)
     kept = [each.name for each in finished.c if each.name not in {"status", "error", "finished_at", "result"}]
     gone = (
         delete(tasks)
@@ -104,17 +106,12 @@ def _complete() -> Any:
         .returning(*(tasks.c[name] for name in kept), cast(done.c.result, JSON).label("result"))
         .cte("gone")
     )
-    moved = select(*(gone.c[name] for name in kept), literal(_COMPLETED, Text), gone.c.result, NOW)
-    return (
-        insert(finished)
-        .from_select([*kept, "status", "result", "finished_at"], moved)
-        .returning(finished.c.id, finished.c.finished_at)
-    )
+    return _moved(gone, kept, status=literal(_COMPLETED, Text), result=gone.c.result, finished_at=NOW)
 
 
 def _put_back() -> Any:
-    back = _given("back", "id", "lease_seq", "delay", "given_back", "line", "failure")
-    return (
+    back = rows_of("back", **_LEASE, delay=Double, given_back=Integer, line=Text, failure=Text)
+    changed = (
         update(tasks)
         .where(_holds_lease(back))
         .values(
@@ -127,12 +124,14 @@ def _put_back() -> Any:
             errors=_errors_with(back),
             worker_id=null(),
         )
-        .returning(tasks.c.id, NOW)
+        .returning(tasks.c.id)
+        .cte("changed")
     )
+    return _counted(changed)
 
 
 def _settled_before() -> Any:
-    asked = _given("asked", "id", "lease_seq")
+    asked = rows_of("asked", **_LEASE)
     here = select(tasks.c.id, NOW).where(
         tasks.c.id == asked.c.id, tasks.c.lease_seq == asked.c.lease_seq, tasks.c.status != _RUNNING
     )
@@ -141,7 +140,7 @@ def _settled_before() -> Any:
 
 
 def _report() -> Any:
-    reported = _given("reported", "id", "lease_seq", "percent", "message")
+    reported = rows_of("reported", **_LEASE, percent=Double, message=Text)
     return (
         update(tasks)
         .where(_holds_lease(reported))
@@ -158,30 +157,43 @@ REPORT = _report()
 
 
 def lease_parameters(addressed: Sequence[Settlement] | Sequence[Progress]) -> dict[str, list[Any]]:
-    return {"ids": [one.task_id for one in addressed], "lease_seqs": [one.lease_seq for one in addressed]}
+    return {"id_list": [one.task_id for one in addressed], "lease_seq_list": [one.lease_seq for one in addressed]}
 
 
-def complete_parameters(settlements: Sequence[Settlement], results: Sequence[str]) -> dict[str, list[Any]]:
-    return lease_parameters(settlements) | {"results": list(results)}
+def complete_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
+    # Nobody completes a task in another's place, so there is no fence to raise.
+    results = [one.outcome.result.text for one in settlements if isinstance(one.outcome, Completed)]
+    return lease_parameters(settlements) | {"asked": len(settlements), "result_list": results}
 
 
-def finish_parameters(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
+def finish_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
     outcomes = [one.outcome for one in settlements]
     return lease_parameters(settlements) | {
-        "statuses": [str(TRANSITION_OF[type(outcome)].target) for outcome in outcomes],
-        "lines": [_line(outcome) for outcome in outcomes],
-        "failures": [_failure(outcome) for outcome in outcomes],
+        "asked": len(settlements),
+        "raised": raised,
+        "status_list": [str(TRANSITION_OF[type(outcome)].target) for outcome in outcomes],
+        "line_list": [_line(outcome) for outcome in outcomes],
+        "failure_list": [_failure(outcome) for outcome in outcomes],
     }
 
 
-def put_back_parameters(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
+def put_back_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
     outcomes = [one.outcome for one in settlements]
     return lease_parameters(settlements) | {
-        "delays": [outcome.delay if isinstance(outcome, RetryIn | Snoozed) else None for outcome in outcomes],
-        "given_backs": [0 if isinstance(outcome, RetryIn) else 1 for outcome in outcomes],
-        "lines": [_line(outcome) for outcome in outcomes],
-        "failures": [_failure(outcome) for outcome in outcomes],
+        "asked": len(settlements),
+        "raised": raised,
+        "delay_list": [outcome.delay if isinstance(outcome, RetryIn | Snoozed) else None for outcome in outcomes],
+        "given_back_list": [0 if isinstance(outcome, RetryIn) else 1 for outcome in outcomes],
+        "line_list": [_line(outcome) for outcome in outcomes],
+        "failure_list": [_failure(outcome) for outcome in outcomes],
     }
+
+
+def accepted(settlements: Sequence[Settlement], count: int, ids: str | None) -> Iterable[TaskId]:
+    """The tasks of which a settling statement said so."""
+    if count == len(settlements):
+        return (one.task_id for one in settlements)
+    return () if ids is None else map(UUID, ids.strip("{}").split(","))
 
 
 def _line(outcome: Outcome) -> str | None:
