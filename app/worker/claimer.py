@@ -20,6 +20,8 @@ ADOPTIONS = 4
 """How often to look for claims that got lost after one has failed; the search reads the whole table of tasks."""
 PROMOTE_INTERVAL = 1.0
 """Seconds at most, for a worker that is never idle, until a scheduled task that fell due stands in line."""
+_QUIET = 0.05
+"""Seconds after a claim until the worker asks what falls due next; while tasks keep coming, every claim would ask."""
 _BREATH = 0.05
 """Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
 
@@ -29,7 +31,8 @@ class Claimer:
 
     ``request`` says for whom and what; ``hears`` whether notifications arrive. A claim that filled every free slot
     suggests that there is more: the next freed slot is refilled at once. One that did not has emptied the queue: then
-    only a notification, a due time or the poll interval is reason to look again.
+    only a notification, a due time or the poll interval is reason to look again. No claim takes more than the half of
+    many slots, so that the database hands out one half while the other is run.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Claimer:
         self._look = True
         self._only_polling = False
         self._due_at: float | None = None
+        self._ask_at: float | None = None
         self._promote_at = 0.0
         self._adopt_at = 0.0
         self._adoptions = 0
@@ -104,6 +108,8 @@ class Claimer:
                     if await self._settler.wait_until_settled(self._poll_interval) and await self._next_due() != 0:
                         return
                     await asyncio.sleep(_BREATH)
+                elif self._slots.running and not self._look:
+                    await self._next_due()
             except (DatabaseUnavailable, SchemaMismatch) as error:
                 await self._failed(error)
             if self._slots.running:
@@ -127,20 +133,21 @@ class Claimer:
             now = loop.time()
             if self._due_at is not None and now >= self._due_at:
                 self._look = True
+                self._due_at = None
                 self._promote_at = 0.0
-            elif now >= polled_at and not self._look:
+            elif now >= min(polled_at, self._ask_at or polled_at) and not self._look:
                 self._look = self._only_polling = True
             has_room = self._slots.free > 0 and not self._settler.is_behind
             if self._look and has_room:
                 return True
             # Without room only a change helps: a freed slot, or the end of a trouble that is looked at again each poll.
-            until = polled_at if self._due_at is None else min(polled_at, self._due_at)
+            until = min(polled_at, self._due_at or polled_at, self._ask_at or polled_at)
             self._changed.clear()
             await waited(self._changed, max(0.0, until - now) if has_room else min(1.0, self._poll_interval))
         return False
 
     async def _claim(self) -> int:
-        room = self._slots.free
+        room = min(self._slots.free, self._slots.batch)
         if room <= 0:
             return 0
         # Before the claim, so that a notification during it counts for the next.
@@ -161,13 +168,16 @@ class Claimer:
             self._slots.start(task, request.worker_id)
         if len(claimed) >= room:
             self._look = True
-        elif not spared and await self._next_due() == 0:
+        elif polled and not spared and not claimed:
             # Due, and not to be had: somebody has it locked, or we were buried and do not know it yet.
             self._due_at = asyncio.get_running_loop().time() + _BREATH
+        elif not spared and self._ask_at is None:
+            self._ask_at = asyncio.get_running_loop().time() + _QUIET
         return len(lost) + len(claimed)
 
     async def _next_due(self) -> float | None:
         """Ask when something falls due, and be awake then."""
+        self._ask_at = None
         request = self._request(1)
         due = await bounded(self._unit_of_work.arun(NextDue(), request)) if request.types else None
         self._due_at = None if due is None else asyncio.get_running_loop().time() + due

@@ -18,6 +18,11 @@ from app.worker.threads import HandlerThreads
 
 _log = logging.getLogger("app.worker")
 
+BATCH = 500
+"""Tasks per claim; larger batches gain 5 to 15 % and hold their locks longer."""
+MANY = 20
+"""From so many slots on, a claim takes half of them at most."""
+
 
 class Slots:
     """As many attempts at once as the worker's concurrency.
@@ -59,6 +64,12 @@ class Slots:
     def free(self) -> int:
         concurrency = self._options.concurrency
         return concurrency - len(self._attempts) - max(0, self.left_behind - concurrency)
+
+    @property
+    def batch(self) -> int:
+        """The most that one claim may take."""
+        concurrency = self._options.concurrency
+        return min(BATCH, concurrency if concurrency < MANY else concurrency // 2)
 
     @property
     def running(self) -> int:
