@@ -1,9 +1,8 @@
 """Tasks, what becomes of them, and workers."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
-
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -63,9 +62,7 @@ def upgrade() -> None:
         schema=SCHEMA,
         postgresql_where=sa.text("ready"),
     )
-    op.create_index(
-        "tasks_waiting", "tasks", ["scheduled_at"], schema=SCHEMA, postgresql_where=sa.text("NOT ready")
-    )
+    op.create_index("tasks_waiting", "tasks", ["scheduled_at"], schema=SCHEMA, postgresql_where=sa.text("NOT ready"))
     op.create_table(
         "finished",
         *task_columns(),
@@ -76,6 +73,21 @@ def upgrade() -> None:
         postgresql_partition_by="RANGE (finished_at)",
     )
     op.create_index("finished_id", "finished", ["id"], schema=SCHEMA)
+    op.create_table(
+        "tallies",
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("queue", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("bucket", sa.SmallInteger),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        schema=SCHEMA,
+        postgresql_with={
+            "autovacuum_vacuum_scale_factor": "0",
+            "autovacuum_vacuum_threshold": "1000",
+            "autovacuum_vacuum_cost_delay": "0",
+        },
+    )
     op.create_table(
         "workers",
         sa.Column("id", sa.Text, primary_key=True),
@@ -95,5 +107,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("workers", "finished", "tasks"):
+    for table in ("workers", "tallies", "finished", "tasks"):
         op.drop_table(table, schema=SCHEMA)

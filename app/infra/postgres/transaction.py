@@ -3,18 +3,17 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Connection, DateTime, Text, bindparam, cast, func, select
+from sqlalchemy import ARRAY, Connection, Text, bindparam, func, select
 from sqlalchemy.sql import column
 
 from app.domain.tasks.events import TaskEvent
-from app.infra.postgres.moments import NOW
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
+from app.infra.postgres.upkeep import PostgresUpkeep
 from app.infra.postgres.workers import PostgresWorkers
 from app.usecases.transaction import Publisher
 
-_MOMENT = select(cast(NOW, DateTime(timezone=True)))
 _queues = func.unnest(bindparam("queues", type_=ARRAY(Text))).table_valued(column("queue", Text)).render_derived()
 _NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), _queues.c.queue))
 
@@ -37,10 +36,11 @@ class PostgresTransaction:
         self.tasks = PostgresTasks(self._statements)
         self.workers = PostgresWorkers(self._statements)
         self.statistics = PostgresStatistics(self._statements)
+        self.upkeep = PostgresUpkeep(self._statements, self.now)
 
     def now(self) -> datetime:
         if self._now is None:
-            self._now = self._statements.run(_MOMENT, timed=True)[0][0]
+            self._now = self._statements.now()
         return self._now
 
     def wants(self, *kinds: type[TaskEvent]) -> bool:

@@ -38,6 +38,7 @@ from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import MAX_ERRORS
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.tables import finished, tasks
+from app.infra.postgres.tasks.tally import tallied
 
 _RUNNING = str(TaskStatus.RUNNING)
 _COMPLETED = str(TaskStatus.COMPLETED)
@@ -91,7 +92,12 @@ def _finish() -> Any:
         .cte("gone")
     )
     moved = select(*(gone.c[name] for name in kept), NOW)
-    return insert(finished).from_select([*kept, "finished_at"], moved).returning(finished.c.id, finished.c.finished_at)
+    return (
+        insert(finished)
+        .from_select([*kept, "finished_at"], moved)
+        .returning(finished.c.id, finished.c.finished_at)
+        .add_cte(tallied(gone, sign=1, finished_at=NOW))
+    )
 
 
 def _complete() -> Any:
@@ -109,6 +115,7 @@ def _complete() -> Any:
         insert(finished)
         .from_select([*kept, "status", "result", "finished_at"], moved)
         .returning(finished.c.id, finished.c.finished_at)
+        .add_cte(tallied(gone, sign=1, finished_at=NOW, status=literal(_COMPLETED, Text)))
     )
 
 
