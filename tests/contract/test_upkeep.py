@@ -97,7 +97,6 @@ def test_counts_are_exact_while_many_fold_settle_retry_and_clean_up(queue: Queue
     Everything that moves a task to or from the history, at once with what folds the counts of it.
     """
     days_of_work(queue, 3)
-    queue.clock.advance(-3 * DAY)
 
     def live(number: int) -> int:
         removed = 0

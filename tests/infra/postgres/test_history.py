@@ -19,7 +19,7 @@ from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
 from tests.contract.parallel import in_parallel
 from tests.contract.subject import Queue
 from tests.examples import NOON, ManualClock, Recorder, new_task
-from tests.infra.postgres.callers import engine_of
+from tests.infra.postgres.callers import engine_of, until
 
 DAY = 86_400.0
 TODAY = NOON.date()
@@ -199,18 +199,37 @@ def test_a_day_that_somebody_reads_is_cleaned_up_row_by_row(engine: Engine, queu
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "AUTOCOMMIT"])
 def test_a_clean_up_within_the_callers_transaction_counts_right(engine: Engine, queue: Queue, isolation: str) -> None:
     """
-    Whatever its isolation, and the caller's lock_timeout is afterwards what it was.
+    Whatever its isolation, though the tallies were folded meanwhile; and its lock_timeout is afterwards what it was.
     """
     queue.keep_up()
     complete(queue, 3)
     queue.clock.advance(3 * DAY)
     with engine.connect().execution_options(isolation_level=isolation) as connection:
         connection.execute(text("SET lock_timeout = '7s'"))
+        connection.execute(text("SELECT FROM worker.tallies"))  # a snapshot, where the isolation knows such a thing
+        queue.keep_up()
         removed = queue.uow.join(connection, CleanupTasks(), older_than=DAY)
         timeout = connection.execute(text("SHOW lock_timeout")).scalar()
         connection.commit()
 
     assert (3, "7s", 0, 0) == (removed, timeout, queue.stats().total, tallied(engine))
+
+
+def test_a_clean_up_in_the_midst_of_a_folding_counts_right(engine: Engine, queue: Queue) -> None:
+    """
+    What is folded meanwhile is new to it, and must not be left over.
+    """
+    queue.keep_up()
+    complete(queue, 3)
+    queue.clock.advance(3 * DAY)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as thread:
+        with engine.begin() as folder:
+            PostgresUpkeep(Statements(folder, "worker"), queue.clock.now).fold_tallies()
+            removed = thread.submit(queue.cleanup, DAY)
+            until(lambda: folder.scalar(waiting) == 1)
+
+        assert (3, 0, 0) == (removed.result(10), queue.stats().total, tallied(engine))
 
 
 def test_more_than_a_chunk_is_deleted_whole(engine: Engine, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
