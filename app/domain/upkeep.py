@@ -6,6 +6,9 @@ from typing import Protocol
 
 from app.domain.errors import QueueError
 
+DAYS_AHEAD = 3
+"""So that an upkeep which does not run for a long weekend is not missed."""
+
 
 class UpkeepForbidden(QueueError):
     """The role may not do this part of the upkeep; ``table`` says whose owner could."""

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from app.domain.upkeep import DAYS_AHEAD
 from app.usecases.transaction import Transaction
-
-DAYS_AHEAD = 3
-"""So that an upkeep which does not run for a long weekend is not missed."""
 
 
 @dataclass(frozen=True, slots=True)

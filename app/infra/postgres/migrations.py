@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
+from app.domain.upkeep import DAYS_AHEAD
 from app.infra.postgres.failures import is_lock_timeout, translated
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
@@ -19,7 +20,6 @@ from app.infra.postgres.upkeep import PostgresUpkeep
 
 _log = logging.getLogger("app.infra.postgres")
 
-DAYS_AHEAD = 3
 VERSION_TABLE = "schema_version"
 
 _PACKAGE = Path(__file__).parents[2]

@@ -13,11 +13,11 @@ REST = "finished_rest"
 
 PARTITIONS = text(
     "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid"
-    " WHERE inhparent = to_regclass(:parent) ORDER BY 1"
+    " WHERE inhparent = CAST(:parent AS regclass) ORDER BY 1"
 )
 MAY_ALTER = text(
     "SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE')"
-    " FROM pg_class WHERE oid = to_regclass(:parent)"
+    " FROM pg_class WHERE oid = CAST(:parent AS regclass)"
 )
 TRY_LOCK = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)))
 LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)))

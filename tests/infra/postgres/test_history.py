@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from app.domain.upkeep import UpkeepForbidden
@@ -175,10 +175,6 @@ def test_nobody_who_settles_waits_for_a_clean_up_that_is_not_committed(engine: E
     assert (3, 4, 4) == (removed, queue.stats().completed, sum(where(engine).values()))
 
 
-def looking(connection: Connection) -> None:
-    connection.execute(text("SELECT count(*) FROM worker.finished"))
-
-
 def test_a_day_that_somebody_reads_is_cleaned_up_row_by_row(engine: Engine, queue: Queue) -> None:
     """
     It takes longer, and is the same; its partition is dropped when the reader has gone.
@@ -187,7 +183,7 @@ def test_a_day_that_somebody_reads_is_cleaned_up_row_by_row(engine: Engine, queu
     complete(queue, 3)
     queue.clock.advance(3 * DAY)
     with engine.begin() as reader:
-        looking(reader)
+        reader.execute(text("SELECT count(*) FROM worker.finished"))
         removed = queue.cleanup(DAY)
         meanwhile = queue.uow.run(DropDays())
     dropped = queue.uow.run(DropDays())
@@ -276,7 +272,7 @@ def test_a_role_that_may_alter_nothing_is_told_what_it_may_not(engine: Engine, q
     try:
         with engine_of(engine, connect_args={"options": f"-c role={name}"}) as plain:
             theirs = queue_of(plain, queue.clock)
-            with pytest.raises(UpkeepForbidden, match='may not make partitions .* owner of "worker"."finished" may'):
+            with pytest.raises(UpkeepForbidden, match=r'may not make partitions .* owner of "worker"\."finished" may'):
                 theirs.uow.run(MakeDays())
             folded = theirs.uow.run(FoldTallies())
     finally:

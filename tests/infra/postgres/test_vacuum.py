@@ -1,7 +1,5 @@
 """Vacuum: what autovacuum is late with is done by us, and nothing else."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine, text
 
@@ -11,7 +9,7 @@ from tests.infra.postgres.callers import engine_of, until
 
 
 @pytest.fixture
-def littered(engine: Engine) -> Iterator[Engine]:
+def littered(engine: Engine) -> Engine:
     """A database with a hundred dead rows in ``tasks``, which autovacuum does not look at."""
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE worker.tasks SET (autovacuum_enabled = off)"))
@@ -26,7 +24,7 @@ def littered(engine: Engine) -> Iterator[Engine]:
         connection.execute(text("DELETE FROM worker.tasks"))
     engine.dispose()  # a session reports what it did when it ends, if not sooner
     until(lambda: dead(engine) == 100)
-    yield engine
+    return engine
 
 
 def dead(engine: Engine) -> int:
@@ -66,9 +64,9 @@ def test_a_role_that_may_not_vacuum_is_told_so(littered: Engine) -> None:
     with littered.begin() as connection:
         connection.execute(text(f"CREATE ROLE {name}"))
     try:
-        with engine_of(littered, connect_args={"options": f"-c role={name}"}) as plain:
-            with pytest.raises(UpkeepForbidden, match='may not vacuum: only the owner of "worker"."tasks" may'):
-                PostgresVacuum(plain, many=50).vacuum_if_late()
+        refusal = pytest.raises(UpkeepForbidden, match=r'may not vacuum: only the owner of "worker"\."tasks" may')
+        with engine_of(littered, connect_args={"options": f"-c role={name}"}) as plain, refusal:
+            PostgresVacuum(plain, many=50).vacuum_if_late()
     finally:
         with littered.begin() as connection:
             connection.execute(text(f"DROP ROLE {name}"))
