@@ -43,7 +43,7 @@ async def test_a_queue_works_with_a_sync_engine_alone(database_url: str, driver:
         done = await used_in_every_way(TaskQueueContainer(engine=engine, jobs=jobs))
 
         with engine.connect() as connection:
-            left = connection.scalar(text("SELECT count(*) FROM worker.tasks"))
+            left = connection.scalar(text("SELECT count(*) FROM worker.finished"))
 
     assert (["execute", "aexecute"], 2) == (done, left)
 
@@ -58,7 +58,7 @@ async def test_a_queue_works_with_an_async_engine_alone(database_url: str, drive
         done = await used_in_every_way(TaskQueueContainer(**{name: engine}, jobs=jobs))
 
         async with engine.connect() as connection:
-            left = await connection.scalar(text("SELECT count(*) FROM worker.tasks"))
+            left = await connection.scalar(text("SELECT count(*) FROM worker.finished"))
 
     assert (["execute", "aexecute"], 2) == (done, left)
 
