@@ -22,7 +22,7 @@ from app.domain.tasks.events import (
 )
 from app.domain.tasks.failures import AttemptError
 from app.domain.tasks.new import NewTask
-from app.domain.tasks.statistics import TaskStats
+from app.domain.tasks.statistics import Grouping, GroupStats, TaskStats
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
@@ -34,6 +34,8 @@ __all__ = [
     "DuplicateJob",
     "Exponential",
     "FailForGood",
+    "GroupStats",
+    "Grouping",
     "IllegalTransition",
     "InvalidInput",
     "Job",

@@ -74,6 +74,21 @@ def upgrade() -> None:
     )
     op.create_index("finished_id", "finished", ["id"], schema=SCHEMA)
     op.create_table(
+        "tallies",
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("queue", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("bucket", sa.SmallInteger),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        schema=SCHEMA,
+        postgresql_with={
+            "autovacuum_vacuum_scale_factor": "0",
+            "autovacuum_vacuum_threshold": "1000",
+            "autovacuum_vacuum_cost_delay": "0",
+        },
+    )
+    op.create_table(
         "workers",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("name", sa.Text, nullable=False),
@@ -92,5 +107,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("workers", "finished", "tasks"):
+    for table in ("workers", "tallies", "finished", "tasks"):
         op.drop_table(table, schema=SCHEMA)

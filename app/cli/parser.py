@@ -10,6 +10,7 @@ from typing import Any
 
 from app.domain.errors import InvalidInput
 from app.domain.moments import duration
+from app.domain.tasks.statistics import Grouping
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--queue", metavar="Q")
     listing.add_argument("--limit", type=_positive, default=50, metavar="N")
 
-    verb("stats", "How many tasks are in each status.")
+    stats = verb("stats", "How many tasks are in each status.")
+    stats.add_argument("--by", choices=[*Grouping], help="for each of these, with durations (up to 9.1 % off)")
     cleanup = verb("cleanup", "Remove what finished long ago.")
     cleanup.add_argument("--older-than", type=_typed(duration), required=True, metavar="7d")
     verb("check", "Say what is wrong, if anything; exit code 1 then.")

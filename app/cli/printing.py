@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from app.domain.tasks.statistics import GroupStats, TaskStats
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
@@ -23,6 +24,15 @@ def as_json(task: WorkerTask) -> dict[str, Any]:
     """*task* under the names of WorkerTask."""
     fields = (field.name for field in dataclasses.fields(task) if field.name not in _HIDDEN)
     return {name: getattr(task, name) for name in fields}
+
+
+def counts_as_json(stats: TaskStats) -> dict[str, int]:
+    return dataclasses.asdict(stats) | {"total": stats.total}
+
+
+def group_as_json(group: GroupStats) -> dict[str, Any]:
+    """The name, the flat counts, and the durations in seconds."""
+    return {"name": group.name} | counts_as_json(group.stats) | {"p50": group.p50, "p95": group.p95}
 
 
 def story(task: WorkerTask) -> str:
@@ -65,6 +75,23 @@ def table(tasks: Sequence[WorkerTask]) -> str:
         )
         for task in tasks
     ]
+    return _in_columns(rows)
+
+
+def breakdown(groups: Sequence[GroupStats], by: str) -> str:
+    rows = [(by.upper(), *(name.upper() for name in counts_as_json(TaskStats())), "P50", "P95")]
+    rows += [
+        (
+            group.name,
+            *(f"{count:,}" for count in counts_as_json(group.stats).values()),
+            *("" if seconds is None else f"{seconds:.3g} s" for seconds in (group.p50, group.p95)),
+        )
+        for group in groups
+    ]
+    return _in_columns(rows)
+
+
+def _in_columns(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -1,11 +1,10 @@
 """What each verb does; each returns the exit code."""
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 
 from app.cli.check import check
-from app.cli.printing import as_json, print_json, story, table
+from app.cli.printing import as_json, breakdown, counts_as_json, group_as_json, print_json, story, table
 from app.cli.queue import Queue
 from app.domain.tasks.task import WorkerTask
 
@@ -44,8 +43,11 @@ def list_(queue: Queue, args: argparse.Namespace) -> int:
 
 
 def stats(queue: Queue, args: argparse.Namespace) -> int:
-    counted = queue.get_task_stats().execute()
-    counts = dataclasses.asdict(counted) | {"total": counted.total}
+    if args.by is not None:
+        groups = queue.get_task_breakdown().execute(by=args.by)
+        print_json([group_as_json(group) for group in groups]) if args.json else print(breakdown(groups, args.by))
+        return 0
+    counts = counts_as_json(queue.get_task_stats().execute())
     if args.json:
         print_json(counts)
     else:

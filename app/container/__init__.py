@@ -13,16 +13,19 @@ from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
+from app.domain.upkeep import Vacuum
 from app.infra.clock import SystemClock
 from app.infra.events.signals import TaskSignals
 from app.infra.memory.migrations import MemoryMigrations
 from app.infra.memory.notifications import MemoryNotifications
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
+from app.infra.memory.upkeep import MemoryUpkeep
 from app.infra.postgres.herald import Herald
 from app.infra.postgres.migrations import Migrations
 from app.infra.postgres.notifications import PostgresNotifications
 from app.infra.postgres.unit_of_work import PostgresUnitOfWork
+from app.infra.postgres.vacuum import PostgresVacuum
 from app.infra.settings import Settings
 from app.usecases.bound import Bound
 from app.usecases.check import CheckQueue
@@ -31,7 +34,7 @@ from app.usecases.tasks.cleanup import CleanupTasks
 from app.usecases.tasks.enqueue import EnqueueTask, EnqueueTasks
 from app.usecases.tasks.find import FindTask, ListTasks
 from app.usecases.tasks.retry import RetryTask
-from app.usecases.tasks.stats import GetTaskStats
+from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
 from app.worker.examples import example_jobs
 from app.worker.examples.email import Smtp
@@ -147,11 +150,18 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         memory=providers.Factory(MemoryMigrations),
     )
 
+    vacuum: providers.Provider[Vacuum] = providers.Selector(
+        where,
+        postgres=providers.Factory(PostgresVacuum, engines.provided.apart, settings.provided.worker_schema),
+        memory=providers.Factory(MemoryUpkeep),
+    )
+
     cancel_task = _bound(unit_of_work, CancelTask)
     retry_task = _bound(unit_of_work, RetryTask)
     find_task = _bound(unit_of_work, FindTask)
     list_tasks = _bound(unit_of_work, ListTasks)
     get_task_stats = _bound(unit_of_work, GetTaskStats)
+    get_task_breakdown = _bound(unit_of_work, GetTaskBreakdown)
     cleanup_tasks = _bound(unit_of_work, CleanupTasks)
 
     examples = providers.Callable(_examples, settings, get_task_stats, list_tasks)
@@ -180,6 +190,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         jobs,
         providers.Callable(_options, settings),
         notifications=notifications,
+        vacuum=vacuum,
         receivers=signals,
         verify=migrations.provided.verify,
         max_result=settings.provided.worker_max_payload,

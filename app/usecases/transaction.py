@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.repository import TaskRepository
 from app.domain.tasks.statistics import TaskStatistics
+from app.domain.upkeep import Upkeep
 from app.domain.workers import WorkerRegistry
 
 P = ParamSpec("P")
@@ -24,6 +25,9 @@ class Transaction(Protocol):
 
     @property
     def statistics(self) -> TaskStatistics: ...
+
+    @property
+    def upkeep(self) -> Upkeep: ...
 
     def now(self) -> datetime:
         """The moment of this transaction, by the database's clock; asked for once."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
 from app.domain.tasks.repository import ClaimRequest
+from app.domain.upkeep import Vacuum
 from app.domain.workers import WorkerNode
 from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
@@ -22,6 +23,7 @@ from app.worker.pauses import bounded, until_done
 from app.worker.settler import Settler
 from app.worker.slots import Slots
 from app.worker.stopping import Stopping, signals_to
+from app.worker.upkeep import UpkeepLoop
 
 _log = logging.getLogger("app.worker")
 
@@ -52,6 +54,7 @@ class Worker:
         options: WorkerOptions,
         *,
         notifications: Notifications,
+        vacuum: Vacuum,
         receivers: EventReceivers,
         verify: Callable[[], None],
         max_result: int,
@@ -90,6 +93,8 @@ class Worker:
         self._maintenance = Maintenance(
             heart, jobs, self._heartbeat, interval=options.stale_check_interval, lease=options.lease
         )
+
+        self.upkeep = UpkeepLoop(heart, vacuum)
 
     @property
     def id(self) -> str:
@@ -138,6 +143,7 @@ class Worker:
             if stop.is_set():
                 return
             self._heartbeat.start(self._node.id)
+            self.upkeep.start()
             self._notifications.start(self._wake_from_thread)
             settling = self._loop.create_task(self._settler.run(), name="settler")
             maintaining = self._loop.create_task(self._maintenance.run(), name="maintenance")
@@ -155,6 +161,7 @@ class Worker:
                     service.cancel()
                 self._notifications.stop()
                 self._heartbeat.stop()
+                self.upkeep.stop()
             await self._receivers.aclose()
             _log.info("Worker %s has stopped after %d attempt(s)", self._node.id, self._slots.finished)
             if cancelled:

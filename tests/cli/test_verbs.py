@@ -209,6 +209,21 @@ def test_stats_are_flat_counts_with_their_total(cli: Cli) -> None:
     assert ["total", "2"] == cli("stats").out.splitlines()[-1].split()
 
 
+@pytest.mark.parametrize("by", ["type", "queue"])
+def test_stats_may_be_told_by_type_and_by_queue(cli: Cli, by: str) -> None:
+    """The same flat counts for each, with the durations of what has completed."""
+    cli("enqueue", "text:upper", "--queue", "slow")
+
+    [group] = cli("stats", "--by", by, "--json").json
+    header, row = (line.split() for line in cli("stats", "--by", by).out.splitlines())
+
+    name = {"type": "text:upper", "queue": "slow"}[by]
+    assert (name, 1, 0, 1, None, None) == tuple(
+        group[key] for key in ("name", "pending", "failed", "total", "p50", "p95")
+    )
+    assert ([by.upper(), "P50", "P95"], [name, "1"]) == ([header[0], *header[-2:]], [row[0], row[-1]])
+
+
 def test_cleanup_says_how_many_it_removed(cli: Cli) -> None:
     """Only of what finished longer ago than asked."""
     cli("enqueue", "a:b")

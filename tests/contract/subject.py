@@ -12,7 +12,7 @@ from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.outcomes import Completed, Failed, Outcome, RetryIn
 from app.domain.tasks.repository import ClaimRequest, Progress, Settled
-from app.domain.tasks.statistics import TaskStats, WaitingType
+from app.domain.tasks.statistics import GroupStats, TaskStats, WaitingType
 from app.domain.tasks.task import WorkerTask
 from app.domain.workers import LiveWorker, WorkerNode
 from app.infra.memory.store import MemoryStore
@@ -25,8 +25,9 @@ from app.usecases.tasks.find import FindTask, ListTasks
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.tasks.retry import RetryTask
 from app.usecases.tasks.settle import EndedAttempt, ReportedProgress, ReportProgress, SettleTasks
-from app.usecases.tasks.stats import GetTaskStats
+from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
+from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
 from app.usecases.workers import Beat, RegisterWorker, RemoveWorker
 from tests.examples import EMAIL, REPORT, ManualClock, Recorder, a_failure, a_node, new_id, new_task
 
@@ -80,6 +81,9 @@ class Queue:
 
     def stats(self) -> TaskStats:
         return self.uow.run(GetTaskStats())
+
+    def breakdown(self, by: str = "type") -> list[GroupStats]:
+        return self.uow.run(GetTaskBreakdown(), by=by)
 
     def cleanup(self, older_than: timedelta | float) -> int:
         return self.uow.run(CleanupTasks(), older_than=older_than)
@@ -149,6 +153,11 @@ class Queue:
 
     def recover(self, batch: int = 500) -> int:
         return self.uow.run(RecoverTasks(batch))
+
+    def keep_up(self) -> None:
+        """A round of upkeep, as workers do it."""
+        for verb in (MakeDays(), FoldTallies(), DropDays()):
+            self.uow.run(verb)
 
     # --- longer stories
 

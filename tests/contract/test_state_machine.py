@@ -53,6 +53,10 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
 )
 
 
+DAY = 86_400
+"""So that what finished lies in several partitions, and some of these end before the limit of a clean-up."""
+
+
 class Story(RuleBasedStateMachine):
     """Workers are lives: one that was buried never comes back, but goes on claiming and settling."""
 
@@ -109,7 +113,7 @@ class Story(RuleBasedStateMachine):
             assert row.state in ("failed", "cancelled")
             self.model.retry(str(task.id), reset=reset)
 
-    @rule(age=st.sampled_from([0, 50, 100]))
+    @rule(age=st.sampled_from([0, 50, 100, DAY]))
     def clean(self, age: int) -> None:
         expected = self.model.clean(age)
 
@@ -156,6 +160,11 @@ class Story(RuleBasedStateMachine):
         report = Progress(task_id=task.id, lease_seq=task.lease_seq, percent=percent)
         assert expected == bool(self.queue.progress([report]))
 
+    @rule()
+    def keep_up(self) -> None:
+        """It changes nothing that anybody sees."""
+        self.queue.keep_up()
+
     @rule(worker=workers)
     def adopt(self, worker: str) -> None:
         expected = {
@@ -176,7 +185,7 @@ class Story(RuleBasedStateMachine):
 
         assert expected == self.queue.recover()
 
-    @rule(seconds=st.sampled_from([1, 30, LEASE, LEASE + 1]), silent=st.sets(st.integers(0, 5), max_size=2))
+    @rule(seconds=st.sampled_from([1, 30, LEASE, LEASE + 1, DAY]), silent=st.sets(st.integers(0, 5), max_size=2))
     def pass_time(self, seconds: int, silent: set[int]) -> None:
         """All but the *silent* beat at the end of it."""
         self.model.now += seconds

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import InvalidInput
+from app.domain.tasks.durations import MAX_ERROR
 from app.domain.tasks.errors import TaskNotFound
-from app.domain.tasks.statistics import TaskStats, WaitingType
+from app.domain.tasks.statistics import Grouping, GroupStats, TaskStats, WaitingType
 from app.domain.tasks.status import TaskStatus
 from tests.contract.subject import Queue
 from tests.examples import EMAIL, REPORT, a_task, new_task
@@ -184,3 +185,64 @@ def test_nothing_waits_in_an_empty_queue(queue: Queue) -> None:
     waiting = queue.waiting_types()
 
     assert [] == waiting
+
+
+@pytest.mark.parametrize("by", list(Grouping))
+def test_tasks_are_counted_by_type_and_by_queue(queue: Queue, by: Grouping) -> None:
+    """
+    Every task in one group, in the order of their names; durations are those of the completed ones.
+    """
+    queue.register()
+    queue.enqueue_many([new_task(**{by: "b"}) for _ in range(3)])
+    [quick, slow, failed] = queue.claim(types=(EMAIL, "b"), limit=3)
+    queue.clock.advance(1)
+    queue.complete(quick)
+    queue.clock.advance(99)
+    queue.complete(slow)
+    queue.fail(failed)
+    queue.enqueue_many([new_task(**{by: "a"}), new_task(**{by: "b"})])
+
+    [a, b] = queue.breakdown(by)
+
+    assert GroupStats(name="a", stats=TaskStats(pending=1)) == a
+    assert ("b", TaskStats(pending=1, completed=2, failed=1)) == (b.name, b.stats)
+    assert pytest.approx([1, 100], rel=MAX_ERROR) == [b.p50, b.p95]
+    assert [a, b] == queue.breakdown(by.value)
+
+
+def test_a_group_whose_tasks_are_gone_is_not_told_of(queue: Queue) -> None:
+    """
+    Neither with counts of zero nor with durations.
+    """
+    queue.register()
+    queue.enqueue()
+    queue.complete(queue.claim_one())
+    queue.clock.advance(10)
+    queue.cleanup(5)
+
+    assert [] == queue.breakdown()
+
+
+def test_a_task_that_ends_twice_is_counted_once(queue: Queue) -> None:
+    """
+    A retried task is taken out of the counts until it ends again.
+    """
+    queue.register()
+    queue.enqueue()
+    queue.fail(task := queue.claim_one())
+    failed = queue.stats()
+    queue.retry(task)
+    retried = queue.stats()
+    queue.complete(queue.claim_one())
+
+    assert [TaskStats(failed=1), TaskStats(pending=1), TaskStats(completed=1)] == [failed, retried, queue.stats()]
+
+
+def test_a_grouping_that_cannot_be_meant_is_refused(queue: Queue) -> None:
+    """
+    By anything but type and queue.
+    """
+    with pytest.raises(InvalidInput) as refused:
+        queue.breakdown("worker")
+
+    assert "by" == refused.value.field

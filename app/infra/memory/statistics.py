@@ -2,12 +2,14 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from app.domain.identifiers import TaskId
 from app.domain.names import matches
-from app.domain.tasks.statistics import TaskFilter, TaskStats, WaitingType
+from app.domain.tasks.durations import bucket_of, quantile
+from app.domain.tasks.statistics import Grouping, GroupStats, TaskFilter, TaskStats, WaitingType
+from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.memory.store import Draft
 from app.infra.memory.tasks import handed_out
@@ -21,8 +23,13 @@ class MemoryStatistics:
         self._now = now
 
     def counts(self) -> TaskStats:
-        counted = Counter(str(task.status) for task in self._draft.tasks.values())
-        return TaskStats(**counted)
+        return _counted(self._draft.tasks.values())
+
+    def breakdown(self, by: Grouping) -> Sequence[GroupStats]:
+        groups: defaultdict[str, list[WorkerTask]] = defaultdict(list)
+        for task in self._draft.tasks.values():
+            groups[task.type if by is Grouping.TYPE else task.queue].append(task)
+        return [_group(name, tasks) for name, tasks in sorted(groups.items())]
 
     def find(self, task_id: TaskId) -> WorkerTask | None:
         task = self._draft.tasks.get(task_id)
@@ -44,6 +51,18 @@ class MemoryStatistics:
             WaitingType(type, len(moments), (now - min(moments)).total_seconds())
             for type, moments in sorted(due_since.items())
         ]
+
+
+def _counted(tasks: Iterable[WorkerTask]) -> TaskStats:
+    return TaskStats(**Counter(str(task.status) for task in tasks))
+
+
+def _group(name: str, tasks: Sequence[WorkerTask]) -> GroupStats:
+    completed = (task.duration for task in tasks if task.status is TaskStatus.COMPLETED)
+    # In buckets here as well: both adapters are off by the same.
+    buckets = Counter(bucket_of(duration) for duration in completed if duration is not None)
+    p50, p95 = quantile(buckets, 0.5), quantile(buckets, 0.95)
+    return GroupStats(name=name, stats=_counted(tasks), p50=p50, p95=p95)
 
 
 def _fits(task: WorkerTask, wanted: TaskFilter) -> bool:

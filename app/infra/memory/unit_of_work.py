@@ -16,6 +16,7 @@ from app.infra.joined import hold, waiting
 from app.infra.memory.statistics import MemoryStatistics
 from app.infra.memory.store import Draft, MemoryStore
 from app.infra.memory.tasks import MemoryTasks
+from app.infra.memory.upkeep import MemoryUpkeep
 from app.infra.memory.workers import MemoryWorkers
 from app.usecases.transaction import Publisher, Transaction
 
@@ -36,6 +37,7 @@ class MemoryTransaction:
         self.tasks = MemoryTasks(draft, self.now)
         self.workers = MemoryWorkers(draft, self.now)
         self.statistics = MemoryStatistics(draft, self.now)
+        self.upkeep = MemoryUpkeep()
 
     def now(self) -> datetime:
         if self._now is None:

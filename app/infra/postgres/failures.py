@@ -11,6 +11,8 @@ _NO_SUCH_THING = ("42P01", "3F000", "42703")
 _FORBIDDEN = ("42501", "25006")
 """SQLSTATE of a privilege that is missing, and of a write where only reading is possible: a replica, say."""
 
+_IN_THE_WAY = ("55P03", "42501", "23514", "42P07", "42P01", "25P01")
+
 _OUTAGE = ("08", "28", "3D", "40", "53", "55", "57", "58")
 """SQLSTATE classes that psycopg counts as operational errors, and SQLAlchemy does not for asyncpg."""
 
@@ -52,6 +54,15 @@ def is_conflict(error: Exception) -> bool:
 def is_lock_timeout(error: Exception) -> bool:
     """Whether a lock was waited for longer than ``lock_timeout`` allows."""
     return isinstance(error, DBAPIError) and _sqlstate(error) == "55P03"
+
+
+def is_in_the_way(error: Exception) -> bool:
+    """Whether a change of tables was refused for now, and can be left for later, or done in a slower way.
+
+    A lock not to be had in time (55P03), a missing right (42501), rows where there should be none (23514), a table that
+    somebody else has just made or dropped (42P07, 42P01), a savepoint asked for in autocommit (25P01).
+    """
+    return isinstance(error, DBAPIError) and _sqlstate(error) in _IN_THE_WAY
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

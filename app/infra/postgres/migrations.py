@@ -1,5 +1,6 @@
 """Migrations: bring a database to the schema this version needs, and refuse to work on another one."""
 
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
+from app.domain.upkeep import DAYS_AHEAD
 from app.infra.postgres.failures import is_lock_timeout, translated
+from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
+from app.infra.postgres.upkeep import PostgresUpkeep
+
+_log = logging.getLogger("app.infra.postgres")
 
 VERSION_TABLE = "schema_version"
 
@@ -58,7 +64,17 @@ class Migrations:
             if (ours := translated(error)) is not None:
                 raise ours from error
             raise
+        self._make_days()
         return self.head()
+
+    def _make_days(self) -> None:
+        """So that a new database has today's partition before anything finishes in it."""
+        try:
+            with self._engine.begin() as connection:
+                statements = Statements(connection, self._schema)
+                PostgresUpkeep(statements, statements.now).make_days(DAYS_AHEAD)
+        except Exception as error:  # all of it can be done without, and workers try again
+            _log.info("No partitions were made: %s", error)
 
     def current(self) -> str | None:
         """The revision of the database; None when our tables are not there. Raises DatabaseUnavailable."""

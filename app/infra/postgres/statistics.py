@@ -1,20 +1,37 @@
 """PostgresStatistics: what people ask about tasks."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table, Uuid, bindparam, func, select, union_all
+from sqlalchemy import BigInteger, SmallInteger, Table, Uuid, bindparam, cast, func, null, select, union_all
 
 from app.domain.identifiers import TaskId
-from app.domain.tasks.statistics import TaskFilter, TaskStats, WaitingType
+from app.domain.tasks.durations import quantile
+from app.domain.tasks.statistics import Grouping, GroupStats, TaskFilter, TaskStats, WaitingType
 from app.domain.tasks.status import Transition
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.moments import NOW, seconds_until
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tables import finished, tasks
+from app.infra.postgres.tables import finished, tallies, tasks
 from app.infra.postgres.tasks.rows import columns_of, to_task
 
-COUNTS = union_all(*(select(table.c.status, func.count()).group_by(table.c.status) for table in (tasks, finished)))
+_number = cast(func.sum(tallies.c.number), BigInteger)
+COUNTS = union_all(
+    select(tasks.c.status, func.count()).group_by(tasks.c.status),
+    select(tallies.c.status, _number).group_by(tallies.c.status),
+)
+
+
+def _breakdown(by: str) -> Any:
+    here = select(tasks.c[by], tasks.c.status, cast(null(), SmallInteger), func.count())
+    over = select(tallies.c[by], tallies.c.status, tallies.c.bucket, _number).having(func.sum(tallies.c.number) != 0)
+    return union_all(
+        here.group_by(tasks.c[by], tasks.c.status), over.group_by(tallies.c[by], tallies.c.status, tallies.c.bucket)
+    )
+
+
+BREAKDOWN = {by: _breakdown(by) for by in Grouping}
 FIND = union_all(
     *(select(*columns_of(table)).where(table.c.id == bindparam("id", type_=Uuid)) for table in (tasks, finished))
 )
@@ -34,6 +51,23 @@ class PostgresStatistics:
 
     def counts(self) -> TaskStats:
         return TaskStats(**dict(self._statements.run(COUNTS)))
+
+    def breakdown(self, by: Grouping) -> Sequence[GroupStats]:
+        counts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+        buckets: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        for name, status, bucket, number in self._statements.run(BREAKDOWN[by]):
+            counts[name][status] += number
+            if bucket is not None:
+                buckets[name][bucket] = number
+        return [
+            GroupStats(
+                name=name,
+                stats=TaskStats(**counts[name]),
+                p50=quantile(buckets[name], 0.5),
+                p95=quantile(buckets[name], 0.95),
+            )
+            for name in sorted(counts)
+        ]
 
     def find(self, task_id: TaskId) -> WorkerTask | None:
         rows = self._statements.run(FIND, {"id": task_id})

@@ -1,7 +1,7 @@
 """Every table, in one place that Alembic can read.
 
 ``tasks`` holds what is still to be done and is kept small; what ended moves to ``finished``, which is partitioned by
-day, in the statement that ends it.
+day, in the statement that ends it. ``tallies`` says how many are there, so that nobody has to count them.
 
 The schema is written here as ``worker`` and translated to the configured one at execution; nothing relies on a
 ``search_path``. No foreign keys, triggers or GIN indexes: each would be paid for on every claim and settle.
@@ -17,12 +17,14 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Double,
     Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -105,6 +107,27 @@ finished = Table(
     CheckConstraint(_one_of(FINAL), name="finished_status"),
     Index("finished_id", "id"),
     postgresql_partition_by="RANGE (finished_at)",
+)
+
+# What entered and left ``finished``, by the UTC day of its end: each row is a change, and what is there is the sum of
+# all. Only appended to by those who settle, so that none waits for another; the upkeep folds it together. ``bucket`` is
+# that of a completed task's duration, see domain/tasks/durations.py. No key and no index: it is only read as a whole.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("day", Date, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("bucket", SmallInteger),
+    Column("number", BigInteger, nullable=False),
+    Column("ctid", Text, system=True),
+    # Folding leaves as many dead rows as were appended since, whatever the size of the table.
+    postgresql_with={
+        "autovacuum_vacuum_scale_factor": "0",
+        "autovacuum_vacuum_threshold": "1000",
+        "autovacuum_vacuum_cost_delay": "0",
+    },
 )
 
 workers = Table(

@@ -3,17 +3,15 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, DateTime, cast, select
+from sqlalchemy import Connection
 
 from app.domain.tasks.events import TaskEvent
-from app.infra.postgres.moments import NOW
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
+from app.infra.postgres.upkeep import PostgresUpkeep
 from app.infra.postgres.workers import PostgresWorkers
 from app.usecases.transaction import Publisher
-
-_MOMENT = select(cast(NOW, DateTime(timezone=True)))
 
 
 class PostgresTransaction:
@@ -28,10 +26,11 @@ class PostgresTransaction:
         self.tasks = PostgresTasks(self._statements)
         self.workers = PostgresWorkers(self._statements)
         self.statistics = PostgresStatistics(self._statements)
+        self.upkeep = PostgresUpkeep(self._statements, self.now)
 
     def now(self) -> datetime:
         if self._now is None:
-            self._now = self._statements.run(_MOMENT, timed=True)[0][0]
+            self._now = self._statements.now()
         return self._now
 
     def wants(self, *kinds: type[TaskEvent]) -> bool:

@@ -18,10 +18,10 @@ from app.infra.postgres.tasks.operate import (
     LOCK_FINISHED,
     LOCK_HERE,
     LOCK_ORPHANS,
-    REMOVE_FINISHED,
     REVIVE,
     save_parameters,
 )
+from app.infra.postgres.tasks.remove import remove_finished
 from app.infra.postgres.tasks.rows import to_task
 from app.infra.postgres.tasks.settle import (
     COMPLETE,
@@ -119,7 +119,7 @@ class PostgresTasks:
             self._statements.change(REVIVE, save_parameters(revived), timed=True)
 
     def remove_finished(self, older_than_seconds: float) -> int:
-        return self._statements.change(REMOVE_FINISHED, {"seconds": older_than_seconds}, timed=True)
+        return remove_finished(self._statements, older_than_seconds)
 
 
 def _settled(rows: Sequence[Row[*tuple[Any, ...]]]) -> Settled:

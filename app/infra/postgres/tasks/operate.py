@@ -1,10 +1,9 @@
-"""Operate: what recovery and people do to stored tasks: lock, move, remove."""
+"""Operate: what recovery and people do to stored tasks: lock and move."""
 
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    Double,
     Integer,
     Table,
     Text,
@@ -22,9 +21,10 @@ from sqlalchemy import (
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.arrays import rows_of
-from app.infra.postgres.moments import NOW, after
+from app.infra.postgres.moments import NOW
 from app.infra.postgres.tables import Moment, finished, tasks, workers
 from app.infra.postgres.tasks.rows import COLUMNS, columns_of
+from app.infra.postgres.tasks.tally import tallied
 
 
 def _lock(table: Table) -> Any:
@@ -65,23 +65,30 @@ _CHANGED = ("status", "attempts", "max_attempts", "scheduled_at")
 def _moved(source: Table, target: Table, own: dict[str, Any]) -> Any:
     """Take rows that an operator's verb changed from *source* to *target*, where *own* columns are what it says."""
     kept = [each.name for each in source.c if each.name in target.c and each.name not in own]
+    history = (
+        (source.c.status.label("was"), source.c.finished_at.label("was_finished_at")) if source is finished else ()
+    )
     gone = (
         delete(source)
         .where(source.c.id == _changed.c.id)
         .returning(
             *((_changed if name in _CHANGED else source).c[name].label(name) for name in kept),
             _changed.c.finished_at.label("ended"),
+            *history,
         )
         .cte("gone")
     )
+    counted = (
+        tallied(gone, sign=1, finished_at=gone.c.ended)
+        if target is finished
+        else tallied(gone, sign=-1, finished_at=gone.c.was_finished_at, status=gone.c.was)
+    )
     values = [value(gone) if callable(value) else value for value in own.values()]
-    return insert(target).from_select([*kept, *own], select(*(gone.c[name] for name in kept), *values))
+    return insert(target).from_select([*kept, *own], select(*(gone.c[name] for name in kept), *values)).add_cte(counted)
 
 
 END = _moved(tasks, finished, {"finished_at": lambda gone: gone.c.ended})
 REVIVE = _moved(finished, tasks, {"ready": lambda gone: gone.c.scheduled_at <= NOW, "worker_id": cast(null(), Text)})
-
-REMOVE_FINISHED = delete(finished).where(finished.c.finished_at < after(-bindparam("seconds", type_=Double)))
 
 
 def save_parameters(changed: list[WorkerTask]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from app.domain.tasks.task import MAX_ERRORS
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.tables import finished, tasks
+from app.infra.postgres.tasks.tally import tallied
 
 _RUNNING = str(TaskStatus.RUNNING)
 _COMPLETED = str(TaskStatus.COMPLETED)
@@ -72,10 +73,10 @@ def _counted(changed: Any) -> Any:
 
 
 def _moved(gone: Any, columns: Sequence[str], **own: Any) -> Any:
-    """Move what is *gone* from tasks to finished, and count it."""
+    """Move what is *gone* from tasks to finished, and count it there and here."""
     moved = select(*(gone.c[name] for name in columns), *own.values())
     kept = insert(finished).from_select([*columns, *own], moved).cte("kept")
-    return _counted(gone).add_cte(kept)
+    return _counted(gone).add_cte(kept, tallied(gone, sign=1, finished_at=NOW, status=own.get("status")))
 
 
 def _finish() -> Any:

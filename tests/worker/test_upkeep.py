@@ -1,0 +1,66 @@
+"""The upkeep loop: begins at once, outlives whatever happens, and says once what it may not do."""
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from app.domain.errors import DatabaseUnavailable
+from app.domain.upkeep import UpkeepForbidden
+from app.worker.upkeep import UpkeepLoop
+from tests.contract.subject import in_memory
+from tests.faults.waiting import soon
+from tests.worker.running import Rig
+
+
+class Broom:
+    """A vacuum that meets one trouble after the other."""
+
+    def __init__(self, *troubles: Exception) -> None:
+        self.troubles = list(troubles)
+        self.asked = 0
+
+    def vacuum_if_late(self) -> Sequence[str]:
+        self.asked += 1
+        if self.troubles:
+            raise self.troubles.pop(0)
+        return ["tasks"]
+
+
+async def test_a_worker_keeps_up_the_storage_from_its_start(rig: Rig) -> None:
+    """
+    A round has gone through soon after it began, and when is known.
+    """
+    async with rig.working() as worker:
+        await soon(lambda: worker.upkeep.succeeded_at is not None, within=10, what="a round of upkeep")
+
+
+async def test_upkeep_goes_on_after_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Trouble with the database and errors of our own alike: it tries again, and the success is noted.
+    """
+    caplog.set_level(logging.INFO, "app.worker")
+    broom = Broom(DatabaseUnavailable("away"), RuntimeError("ours"))
+    loop = UpkeepLoop(in_memory().uow, broom)
+
+    loop.start()
+    await soon(lambda: loop.succeeded_at is not None, within=10, what="a round of upkeep")
+    loop.stop()
+
+    assert 3 == broom.asked
+    assert "Upkeep: works again" in caplog.messages
+
+
+def test_what_is_forbidden_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    The round goes through all the same, and the next one tries again: rights can be granted.
+    """
+    broom = Broom(UpkeepForbidden("vacuum", "tasks"), UpkeepForbidden("vacuum", "tasks"))
+    loop = UpkeepLoop(in_memory().uow, broom)
+
+    for _ in range(3):
+        loop.round()
+
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert ["Upkeep: The database role may not vacuum: only the owner of tasks may"] == warnings
+    assert 3 == broom.asked
