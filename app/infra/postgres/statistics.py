@@ -6,10 +6,8 @@ from typing import Any
 from sqlalchemy import Table, Uuid, bindparam, func, select, union_all
 
 from app.domain.identifiers import TaskId
-from app.domain.tasks.statistics import TaskFilter, TaskStats, WaitingType
-from app.domain.tasks.status import Transition
+from app.domain.tasks.statistics import TaskFilter, TaskStats
 from app.domain.tasks.task import WorkerTask
-from app.infra.postgres.moments import NOW, seconds_until
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import finished, tasks
 from app.infra.postgres.tasks.rows import columns_of, to_task
@@ -17,12 +15,6 @@ from app.infra.postgres.tasks.rows import columns_of, to_task
 COUNTS = union_all(*(select(table.c.status, func.count()).group_by(table.c.status) for table in (tasks, finished)))
 FIND = union_all(
     *(select(*columns_of(table)).where(table.c.id == bindparam("id", type_=Uuid)) for table in (tasks, finished))
-)
-WAITING_TYPES = (
-    select(tasks.c.type, func.count(), -seconds_until(func.min(tasks.c.scheduled_at)))
-    .where(tasks.c.status == str(Transition.CLAIM.sources[0]), tasks.c.scheduled_at <= NOW)
-    .group_by(tasks.c.type)
-    .order_by(tasks.c.type)
 )
 
 
@@ -44,9 +36,6 @@ class PostgresStatistics:
         newest = union_all(*(_newest_in(table, wanted) for table in (tasks, finished))).subquery()
         rows = self._statements.run(select(newest).order_by(newest.c.id.desc()).limit(wanted.limit))
         return [to_task(row) for row in rows]
-
-    def waiting_types(self) -> Sequence[WaitingType]:
-        return [WaitingType(*row) for row in self._statements.run(WAITING_TYPES, timed=True)]
 
 
 def _newest_in(table: Table, wanted: TaskFilter) -> Any:

@@ -7,6 +7,7 @@ from sqlalchemy import ARRAY, Connection, DateTime, Text, bindparam, cast, func,
 from sqlalchemy.sql import column
 
 from app.domain.tasks.events import TaskEvent
+from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.moments import NOW
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
@@ -37,6 +38,7 @@ class PostgresTransaction:
         self.tasks = PostgresTasks(self._statements)
         self.workers = PostgresWorkers(self._statements)
         self.statistics = PostgresStatistics(self._statements)
+        self.health = PostgresHealth(self._statements, schema)
 
     def now(self) -> datetime:
         if self._now is None:
