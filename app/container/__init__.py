@@ -8,6 +8,7 @@ from dependency_injector import containers, providers
 from app.container.catalogs import load_jobs
 from app.container.engines import Engines
 from app.container.listeners import connect_listeners
+from app.domain.connections import Connections
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
@@ -16,11 +17,13 @@ from app.domain.tasks.task import WorkerTask
 from app.domain.upkeep import Vacuum
 from app.infra.clock import SystemClock
 from app.infra.events.signals import TaskSignals
+from app.infra.memory.connections import MemoryConnections
 from app.infra.memory.migrations import MemoryMigrations
 from app.infra.memory.notifications import MemoryNotifications
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
 from app.infra.memory.upkeep import MemoryUpkeep
+from app.infra.postgres.connections import PostgresConnections
 from app.infra.postgres.herald import Herald
 from app.infra.postgres.migrations import Migrations
 from app.infra.postgres.notifications import PostgresNotifications
@@ -144,6 +147,11 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         postgres=providers.Factory(PostgresNotifications, engines.provided.listening, settings.provided.worker_schema),
         memory=providers.Factory(MemoryNotifications, store),
     )
+    connections: providers.Provider[Connections] = providers.Selector(
+        where,
+        postgres=providers.Factory(PostgresConnections, engines.provided.sync),
+        memory=providers.Factory(MemoryConnections),
+    )
     migrations: providers.Provider[Migrations | MemoryMigrations] = providers.Selector(
         where,
         postgres=providers.Factory(Migrations, engines.provided.sync, settings.provided.worker_schema),
@@ -181,7 +189,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         Bound, unit_of_work, enqueue
     )
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
-    check_queue = _bound(unit_of_work, CheckQueue, jobs)
+    check_queue = _bound(unit_of_work, CheckQueue, jobs, providers.Factory(SystemClock))
 
     worker = providers.Factory(
         Worker,

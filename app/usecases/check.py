@@ -1,41 +1,91 @@
-"""Check: what is wrong with the queue, one sentence each."""
+"""Check: what is wrong with the queue, one sentence each, and the facts beside it."""
 
 from dataclasses import dataclass
 
+from app.domain.clock import Clock
+from app.domain.health import (
+    ClockDifference,
+    DeadRows,
+    HolderKind,
+    Snapshot,
+    Snapshots,
+    WaitingQueue,
+    WaitingType,
+)
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.tasks.statistics import TaskStats, WaitingType
+from app.domain.tasks.statistics import TaskStats
 from app.domain.workers import LiveWorker
 from app.usecases.transaction import Transaction
+
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueReport:
-    """What was found; ``problems`` is empty when all is well."""
+    """What was found; ``problems`` is empty when all is well. ``notes`` are worth knowing and no reason to act."""
 
     stats: TaskStats
     workers: tuple[LiveWorker, ...]
     unknown_types: tuple[WaitingType, ...]
+    waiting_queues: tuple[WaitingQueue, ...]
+    snapshots: Snapshots
+    dead_rows: DeadRows | None
+    clock: ClockDifference
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindUnknownTypes:
+    """The types of due tasks that nobody has a handler for."""
+
+    jobs: JobCatalog
+
+    def __call__(self, tx: Transaction) -> tuple[WaitingType, ...]:
+        alive = [worker for worker in tx.workers.all() if not worker.is_late]
+        # While workers run, it is theirs to know a type; with none, the best guess is that ours is what they will have.
+        known = {type for worker in alive for type in worker.node.types} if alive else set(self.jobs.types())
+        return tuple(waiting for waiting in tx.health.waiting_types() if waiting.type not in known)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckQueue:
-    """Look at the workers and at what waits."""
+    """Look at the workers, at what waits, and at what the database says of itself.
+
+    *clock* is this machine's, to compare with the database's.
+    """
 
     jobs: JobCatalog
+    clock: Clock
 
     def __call__(self, tx: Transaction) -> QueueReport:
         workers = tuple(tx.workers.all())
-        alive = [worker for worker in workers if not worker.is_late]
-        # While workers run, it is theirs to know a type; with none, the best guess is that ours is what they will have.
-        known = {type for worker in alive for type in worker.node.types} if alive else set(self.jobs.types())
-        unknown = tuple(waiting for waiting in tx.statistics.waiting_types() if waiting.type not in known)
+        unknown = FindUnknownTypes(self.jobs)(tx)
+        snapshots, dead_rows, clock = tx.health.snapshots(), tx.health.dead_rows(), self._difference(tx)
         return QueueReport(
             stats=tx.statistics.counts(),
             workers=workers,
             unknown_types=unknown,
-            problems=(*_worker_problems(workers), *_unknown_problems(unknown)),
+            waiting_queues=tuple(tx.health.waiting_queues()),
+            snapshots=snapshots,
+            dead_rows=dead_rows,
+            clock=clock,
+            problems=(
+                *_worker_problems(workers),
+                *_unknown_problems(unknown),
+                *_dead_row_problems(dead_rows, snapshots.oldest),
+            ),
+            notes=tuple(_clock_notes(clock)),
         )
+
+    def _difference(self, tx: Transaction) -> ClockDifference:
+        """The most exact of a few: what makes a round trip slow makes its answer uncertain."""
+        return min((self._compare(tx) for _ in range(_TRIES)), key=lambda difference: difference.error)
+
+    def _compare(self, tx: Transaction) -> ClockDifference:
+        before = self.clock.now()
+        theirs = tx.health.moment()
+        return ClockDifference.between(before, theirs, self.clock.now())
 
 
 def _worker_problems(workers: tuple[LiveWorker, ...]) -> list[str]:
@@ -51,7 +101,75 @@ def _worker_problems(workers: tuple[LiveWorker, ...]) -> list[str]:
 
 def _unknown_problems(unknown: tuple[WaitingType, ...]) -> list[str]:
     return [
-        f"{waiting.count} due task(s) of type {waiting.type!r} wait for a worker that knows that type"
-        f" (the oldest for {waiting.oldest_seconds:.0f} s)."
+        f"{'At least ' if waiting.at_least else ''}{waiting.count} due task(s) of type {waiting.type!r} wait for a"
+        f" worker that knows that type (the oldest for {waiting.oldest_seconds:.0f} s)."
         for waiting in unknown
+    ]
+
+
+def _dead_row_problems(rows: DeadRows | None, oldest: Snapshot | None) -> list[str]:
+    """One sentence at most: while a snapshot is in the way, no vacuum would help."""
+    if rows is None or not rows.call_for_vacuum:
+        return []
+    if oldest is not None and oldest.is_old:
+        return [
+            f"{_holder(oldest)} has kept a snapshot open {_since(oldest)}: {rows.dead:,} dead rows of tasks cannot be"
+            f" removed as long, and every claim has to step over them. {_remedy(oldest)}"
+        ]
+    if rows.are_neglected:
+        last = "never" if rows.vacuum_seconds is None else f"{rows.vacuum_seconds:.0f} s ago"
+        return [
+            f"{rows.dead:,} rows of tasks are dead ({rows.share:.0%}), autovacuum comes from {rows.threshold:,} on and"
+            f" was here {last}: see whether it is switched off or busy elsewhere; VACUUM of that table helps at once."
+        ]
+    return []
+
+
+def _holder(snapshot: Snapshot) -> str:
+    known = [
+        f"application {snapshot.name!r}" if snapshot.pid is not None and snapshot.kind is not HolderKind.SLOT else "",
+        f"user {snapshot.user}" if snapshot.user else "",
+        snapshot.state or "",
+    ]
+    told = ", ".join(fact for fact in known if fact)
+    return _subject(snapshot) + (f" ({told})" if told else "")
+
+
+def _subject(snapshot: Snapshot) -> str:
+    match snapshot.kind:
+        case HolderKind.SESSION:
+            return f"Session {snapshot.pid}"
+        case HolderKind.REPLICA:
+            return f"The replica behind session {snapshot.pid}"
+        case HolderKind.SLOT:
+            return f"Replication slot {snapshot.name!r}"
+        case HolderKind.PREPARED:
+            return f"Prepared transaction {snapshot.name!r}"
+
+
+def _since(snapshot: Snapshot) -> str:
+    if snapshot.seconds is None:
+        return f"for {snapshot.transactions:,} transactions"
+    return f"for {snapshot.seconds:.0f} s"
+
+
+def _remedy(snapshot: Snapshot) -> str:
+    match snapshot.kind:
+        case HolderKind.SESSION:
+            return f"End its transaction, or the session: SELECT pg_terminate_backend({snapshot.pid})."
+        case HolderKind.REPLICA:
+            return "End the long query there, or switch its hot_standby_feedback off."
+        case HolderKind.SLOT:
+            return f"Let its replica catch up, or drop it: SELECT pg_drop_replication_slot('{snapshot.name}')."
+        case HolderKind.PREPARED:
+            return f"COMMIT PREPARED or ROLLBACK PREPARED '{snapshot.name}'."
+
+
+def _clock_notes(clock: ClockDifference) -> list[str]:
+    if not clock.is_large:
+        return []
+    way = "behind" if clock.seconds > 0 else "ahead of"
+    return [
+        f"The clock of this machine is {abs(clock.seconds):.1f} s {way} the database's. Workers go by the database's;"
+        " what is scheduled by this one comes early or late by as much."
     ]

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from app.domain.health import QueueHealth
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.repository import TaskRepository
 from app.domain.tasks.statistics import TaskStatistics
@@ -28,6 +29,9 @@ class Transaction(Protocol):
 
     @property
     def upkeep(self) -> Upkeep: ...
+
+    @property
+    def health(self) -> QueueHealth: ...
 
     def now(self) -> datetime:
         """The moment of this transaction, by the database's clock; asked for once."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from app.domain.jobs.catalog import JobCatalog
-from app.usecases.check import CheckQueue
+from app.usecases.check import FindUnknownTypes
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.transaction import UnitOfWork
 from app.worker.heartbeat import Heartbeat
@@ -62,8 +62,7 @@ class Maintenance:
             thorough = True
 
     async def _look_at_types(self) -> None:
-        report = await bounded(self._unit_of_work.arun(CheckQueue(self._jobs)))
-        for waiting in report.unknown_types:
+        for waiting in await bounded(self._unit_of_work.arun(FindUnknownTypes(self._jobs))):
             if waiting.type not in self._warned:
                 self._warned.add(waiting.type)
                 _log.warning(

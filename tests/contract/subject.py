@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from app.domain.clock import Clock
+from app.domain.health import WaitingType
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.json import JsonText
@@ -12,11 +14,12 @@ from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.outcomes import Completed, Failed, Outcome, RetryIn
 from app.domain.tasks.repository import ClaimRequest, Progress, Settled
-from app.domain.tasks.statistics import GroupStats, TaskStats, WaitingType
+from app.domain.tasks.statistics import GroupStats, TaskStats
 from app.domain.tasks.task import WorkerTask
 from app.domain.workers import LiveWorker, WorkerNode
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
+from app.usecases.check import CheckQueue, QueueReport
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
 from app.usecases.tasks.cleanup import CleanupTasks
@@ -90,9 +93,13 @@ class Queue:
 
     def waiting_types(self) -> Sequence[WaitingType]:
         def ask(tx: Transaction) -> Sequence[WaitingType]:
-            return tx.statistics.waiting_types()
+            return tx.health.waiting_types()
 
         return self.uow.run(ask)
+
+    def check(self, clock: Clock | None = None) -> QueueReport:
+        """What check finds; *clock* is this machine's, and unless said the same as the database's."""
+        return self.uow.run(CheckQueue(self.jobs, clock or self.clock))
 
     # --- what workers call
 

@@ -1,4 +1,4 @@
-"""What people ask: counts, one task, lists by filter, what waits for a worker."""
+"""What people ask: counts, one task, lists by filter."""
 
 from dataclasses import astuple
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import InvalidInput
 from app.domain.tasks.durations import MAX_ERROR
 from app.domain.tasks.errors import TaskNotFound
-from app.domain.tasks.statistics import Grouping, GroupStats, TaskStats, WaitingType
+from app.domain.tasks.statistics import Grouping, GroupStats, TaskStats
 from app.domain.tasks.status import TaskStatus
 from tests.contract.subject import Queue
 from tests.examples import EMAIL, REPORT, a_task, new_task
@@ -160,31 +160,6 @@ def test_a_filter_that_cannot_be_meant_is_refused(queue: Queue, asked: dict[str,
         queue.newest(**asked)
 
     assert field == refused.value.field
-
-
-def test_types_that_wait_are_shown_with_how_long(queue: Queue) -> None:
-    """
-    Due tasks count, by the moment they became due; what is scheduled, running or finished does not.
-    """
-    queue.register()
-    queue.enqueue_many([new_task(REPORT), new_task(REPORT, delay=30)])
-    queue.enqueue_many([new_task("unknown", delay=20), new_task("later", delay=1000)])
-    queue.enqueue(EMAIL)
-    queue.claim(types=(EMAIL,))
-    queue.clock.advance(50)
-
-    waiting = queue.waiting_types()
-
-    assert [WaitingType(REPORT, 2, 50), WaitingType("unknown", 1, 30)] == waiting
-
-
-def test_nothing_waits_in_an_empty_queue(queue: Queue) -> None:
-    """
-    No type has due tasks.
-    """
-    waiting = queue.waiting_types()
-
-    assert [] == waiting
 
 
 @pytest.mark.parametrize("by", list(Grouping))

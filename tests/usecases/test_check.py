@@ -1,13 +1,11 @@
 """Check: one sentence for each thing that is wrong, none when all is well."""
 
+from datetime import timedelta
+
 from app.domain.jobs.catalog import JobCatalog
-from app.usecases.check import CheckQueue, QueueReport
-from tests.contract.subject import Queue, in_memory
-from tests.examples import EMAIL, new_task
-
-
-def check(queue: Queue) -> QueueReport:
-    return queue.uow.run(CheckQueue(queue.jobs))
+from app.usecases.check import FindUnknownTypes
+from tests.contract.subject import in_memory
+from tests.examples import EMAIL, NOON, ManualClock, new_task
 
 
 def test_nothing_is_wrong_with_a_queue_that_works() -> None:
@@ -19,7 +17,7 @@ def test_nothing_is_wrong_with_a_queue_that_works() -> None:
     queue.beat(hears_notifications=True)
     queue.enqueue(EMAIL)
 
-    report = check(queue)
+    report = queue.check()
 
     assert ((), (), 1, ["w1"]) == (
         report.problems,
@@ -34,11 +32,11 @@ def test_a_queue_without_a_living_worker_is_not_well() -> None:
     Neither with none at all nor with one that fell silent.
     """
     queue = in_memory()
-    none = check(queue).problems
+    none = queue.check().problems
     queue.register()
     queue.clock.advance(61)
 
-    assert ("No worker is alive: start one with `python -m app worker`.",) == none == check(queue).problems
+    assert ("No worker is alive: start one with `python -m app worker`.",) == none == queue.check().problems
 
 
 def test_a_worker_that_hears_nothing_is_named() -> None:
@@ -53,7 +51,7 @@ def test_a_worker_that_hears_nothing_is_named() -> None:
     queue.beat("deaf", hears_notifications=False)
     queue.register("new")
 
-    [problem] = check(queue).problems
+    [problem] = queue.check().problems
 
     assert problem.startswith("Worker deaf hears no notifications")
 
@@ -69,7 +67,7 @@ def test_a_type_nobody_knows_is_named_with_its_wait() -> None:
     queue.enqueue_many([new_task("known:there"), new_task("unknown"), new_task("unknown")])
     queue.clock.advance(30)
 
-    report = check(queue)
+    report = queue.check()
 
     assert ["unknown"] == [waiting.type for waiting in report.unknown_types]
     assert (
@@ -86,6 +84,36 @@ def test_without_a_worker_our_own_catalog_counts() -> None:
     queue.jobs.define("known:here")(lambda payload, context: None)
     queue.enqueue_many([new_task("known:here"), new_task("unknown")])
 
-    report = check(queue)
+    report = queue.check()
 
     assert ["unknown"] == [waiting.type for waiting in report.unknown_types]
+
+
+def test_workers_ask_for_unknown_types_alone() -> None:
+    """
+    What check says of them, without the rest.
+    """
+    queue = in_memory()
+    queue.register(types=("known:there",))
+    queue.enqueue_many([new_task("known:there"), new_task("unknown")])
+
+    unknown = queue.uow.run(FindUnknownTypes(queue.jobs))
+
+    assert queue.check().unknown_types == unknown
+    assert ["unknown"] == [waiting.type for waiting in unknown]
+
+
+def test_a_clock_that_is_wrong_is_a_note_and_no_problem() -> None:
+    """
+    Workers go by the database's; up to five seconds nothing is said.
+    """
+    queue = in_memory()
+    queue.register()
+
+    near, ahead, behind = (queue.check(ManualClock(NOON + timedelta(seconds=seconds))) for seconds in (5, 7, -3600))
+
+    assert ((), (), ()) == (near.problems, ahead.problems, behind.problems)
+    assert () == near.notes
+    assert ["7.0 s ahead of", "3600.0 s behind"] == [
+        note.partition(" is ")[2].partition(" the ")[0] for note in ahead.notes + behind.notes
+    ]

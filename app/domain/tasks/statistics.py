@@ -58,15 +58,6 @@ class TaskFilter:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingType:
-    """A type with due tasks: how many wait and for how many seconds the oldest has been due."""
-
-    type: str
-    count: int
-    oldest_seconds: float
-
-
 class TaskStatistics(Protocol):
     """Reads for people and screens; never part of a write's decision."""
 
@@ -80,8 +71,4 @@ class TaskStatistics(Protocol):
 
     def newest(self, wanted: TaskFilter) -> Sequence[WorkerTask]:
         """Matching tasks, newest first."""
-        ...
-
-    def waiting_types(self) -> Sequence[WaitingType]:
-        """Every type that has due tasks."""
         ...

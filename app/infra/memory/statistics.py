@@ -2,13 +2,12 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
 from app.domain.identifiers import TaskId
 from app.domain.names import matches
 from app.domain.tasks.durations import bucket_of, quantile
-from app.domain.tasks.statistics import Grouping, GroupStats, TaskFilter, TaskStats, WaitingType
+from app.domain.tasks.statistics import Grouping, GroupStats, TaskFilter, TaskStats
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.memory.store import Draft
@@ -18,9 +17,8 @@ from app.infra.memory.tasks import handed_out
 class MemoryStatistics:
     """Implements TaskStatistics."""
 
-    def __init__(self, draft: Draft, now: Callable[[], datetime]) -> None:
+    def __init__(self, draft: Draft) -> None:
         self._draft = draft
-        self._now = now
 
     def counts(self) -> TaskStats:
         return _counted(self._draft.tasks.values())
@@ -40,17 +38,6 @@ class MemoryStatistics:
         # As PostgreSQL does: ids are UUIDs of version 7, so their order is the order of creation.
         newest = heapq.nlargest(wanted.limit, fitting, key=lambda task: task.id)
         return [handed_out(task) for task in newest]
-
-    def waiting_types(self) -> Sequence[WaitingType]:
-        now = self._now()
-        due_since: defaultdict[str, list[datetime]] = defaultdict(list)
-        for task in self._draft.claimable():
-            if task.scheduled_at <= now:
-                due_since[task.type].append(task.scheduled_at)
-        return [
-            WaitingType(type, len(moments), (now - min(moments)).total_seconds())
-            for type, moments in sorted(due_since.items())
-        ]
 
 
 def _counted(tasks: Iterable[WorkerTask]) -> TaskStats:

@@ -13,6 +13,7 @@ from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
 from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold, waiting
+from app.infra.memory.health import MemoryHealth
 from app.infra.memory.statistics import MemoryStatistics
 from app.infra.memory.store import Draft, MemoryStore
 from app.infra.memory.tasks import MemoryTasks
@@ -36,8 +37,9 @@ class MemoryTransaction:
         self.woken: set[str] = set()
         self.tasks = MemoryTasks(draft, self.now)
         self.workers = MemoryWorkers(draft, self.now)
-        self.statistics = MemoryStatistics(draft, self.now)
         self.upkeep = MemoryUpkeep()
+        self.statistics = MemoryStatistics(draft)
+        self.health = MemoryHealth(draft, self.now)
 
     def now(self) -> datetime:
         if self._now is None:

@@ -8,10 +8,8 @@ from sqlalchemy import BigInteger, SmallInteger, Table, Uuid, bindparam, cast, f
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.durations import quantile
-from app.domain.tasks.statistics import Grouping, GroupStats, TaskFilter, TaskStats, WaitingType
-from app.domain.tasks.status import Transition
+from app.domain.tasks.statistics import Grouping, GroupStats, TaskFilter, TaskStats
 from app.domain.tasks.task import WorkerTask
-from app.infra.postgres.moments import NOW, seconds_until
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import finished, tallies, tasks
 from app.infra.postgres.tasks.rows import columns_of, to_task
@@ -34,12 +32,6 @@ def _breakdown(by: str) -> Any:
 BREAKDOWN = {by: _breakdown(by) for by in Grouping}
 FIND = union_all(
     *(select(*columns_of(table)).where(table.c.id == bindparam("id", type_=Uuid)) for table in (tasks, finished))
-)
-WAITING_TYPES = (
-    select(tasks.c.type, func.count(), -seconds_until(func.min(tasks.c.scheduled_at)))
-    .where(tasks.c.status == str(Transition.CLAIM.sources[0]), tasks.c.scheduled_at <= NOW)
-    .group_by(tasks.c.type)
-    .order_by(tasks.c.type)
 )
 
 
@@ -78,9 +70,6 @@ class PostgresStatistics:
         newest = union_all(*(_newest_in(table, wanted) for table in (tasks, finished))).subquery()
         rows = self._statements.run(select(newest).order_by(newest.c.id.desc()).limit(wanted.limit))
         return [to_task(row) for row in rows]
-
-    def waiting_types(self) -> Sequence[WaitingType]:
-        return [WaitingType(*row) for row in self._statements.run(WAITING_TYPES, timed=True)]
 
 
 def _newest_in(table: Table, wanted: TaskFilter) -> Any:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from app.domain.tasks.events import TaskEvent
+from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
@@ -27,6 +28,7 @@ class PostgresTransaction:
         self.workers = PostgresWorkers(self._statements)
         self.statistics = PostgresStatistics(self._statements)
         self.upkeep = PostgresUpkeep(self._statements, self.now)
+        self.health = PostgresHealth(self._statements, schema)
 
     def now(self) -> datetime:
         if self._now is None:

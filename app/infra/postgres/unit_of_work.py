@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session, scoped_session
 from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
 from app.infra.joined import hold
-from app.infra.postgres.connections import is_dead
 from app.infra.postgres.failures import is_broken_connection, is_conflict, translated
 from app.infra.postgres.herald import AUTOCOMMIT, NOTIFY, Herald, channel_of
+from app.infra.postgres.sockets import is_dead
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 from app.infra.postgres.transaction import PostgresTransaction

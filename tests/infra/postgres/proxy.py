@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,17 +13,20 @@ from sqlalchemy import make_url
 
 LOCK = re.compile(rb"FOR UPDATE")
 
+_BACKEND_KEY = re.compile(rb"K\0\0\0\x0c.{4}", re.DOTALL)
+
 
 class Proxy:
     """Passes bytes on, both ways, until a statement appears that it was told to cut at.
 
     ``cut_at`` is looked for once in what clients send; with ``deliver`` the server still gets that message, and only
-    its answer is lost.
+    its answer is lost. ``announces`` is told to clients in place of the server's process, as by a pooler.
     """
 
     def __init__(self, url: str) -> None:
         self.cut_at: re.Pattern[bytes] | None = None
         self.deliver = False
+        self.announces: int | None = None
         self.cuts = 0
         self._url = url
         self._server = conninfo_to_dict(make_url(url).set(drivername="postgresql").render_as_string(False))
@@ -90,8 +94,13 @@ class Proxy:
             while data := server.recv(65_536):
                 if answer_is_lost.is_set():
                     break
-                client.sendall(data)
+                client.sendall(self._greeting(data))
         _end(client, server)
+
+    def _greeting(self, data: bytes) -> bytes:
+        if self.announces is None:
+            return data
+        return _BACKEND_KEY.sub(lambda _: struct.pack("!cii", b"K", 12, self.announces), data)
 
     def _run(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)

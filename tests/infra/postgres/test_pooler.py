@@ -135,7 +135,9 @@ def test_a_deaf_worker_says_so_and_polls(pooler: Pooler, tmp_path: Path) -> None
     code = worker.wait(20)
     tasks.close()
 
-    problems = json.loads(checked.stdout)["problems"]
+    facts = json.loads(checked.stdout)
+    problems = facts["problems"]
+    assert ("transaction pooler", False) == (facts["connection"], facts["notifications"])
     assert (0, 1, 2) == (code, checked.returncode, len(problems))
     assert [True, True] == ["(a transaction pooler in between?)" in problem for problem in problems]
     assert TaskStatus.PENDING is task.status

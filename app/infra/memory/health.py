@@ -1,0 +1,46 @@
+"""MemoryHealth: what can be said of a queue in memory, where nothing holds snapshots and no row dies."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from app.domain.health import DeadRows, Snapshots, WaitingQueue, WaitingType
+from app.infra.memory.store import Draft
+
+
+class MemoryHealth:
+    """Implements QueueHealth."""
+
+    def __init__(self, draft: Draft, now: Callable[[], datetime]) -> None:
+        self._draft = draft
+        self._now = now
+
+    def moment(self) -> datetime:
+        return self._now()
+
+    def snapshots(self) -> Snapshots:
+        return Snapshots()
+
+    def dead_rows(self) -> DeadRows | None:
+        return None
+
+    def waiting_queues(self) -> Sequence[WaitingQueue]:
+        first: dict[str, datetime] = {}
+        for task in self._draft.claimable():
+            if task.scheduled_at <= self._now():
+                first[task.queue] = min(task.scheduled_at, first.get(task.queue, task.scheduled_at))
+        waiting = [WaitingQueue(queue, self._seconds_since(moment)) for queue, moment in first.items()]
+        return sorted(waiting, key=lambda one: (-one.oldest_seconds, one.queue))
+
+    def waiting_types(self) -> Sequence[WaitingType]:
+        due_since: defaultdict[str, list[datetime]] = defaultdict(list)
+        for task in self._draft.claimable():
+            if task.scheduled_at <= self._now():
+                due_since[task.type].append(task.scheduled_at)
+        return [
+            WaitingType(type, len(moments), self._seconds_since(min(moments)))
+            for type, moments in sorted(due_since.items())
+        ]
+
+    def _seconds_since(self, moment: datetime) -> float:
+        return (self._now() - moment).total_seconds()
