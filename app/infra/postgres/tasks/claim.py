@@ -5,9 +5,11 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    DateTime,
     FromClause,
     Integer,
     Text,
+    Uuid,
     any_,
     bindparam,
     case,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     func,
     select,
     true,
+    tuple_,
     update,
 )
 
@@ -50,12 +53,12 @@ def _lanes() -> FromClause:
     return lanes.union_all(select(following).where(lanes.c.queue.is_not(None)))
 
 
-def _head(queue: ColumnElement[Any]) -> Any:
-    """The first claimable tasks of one queue, in order, locked."""
+def _head(*lane: ColumnElement[bool]) -> Any:
+    """The first claimable tasks of one queue (what *lane* says of it is read off the index), in order, locked."""
     return (
         select(tasks.c.priority, tasks.c.scheduled_at, tasks.c.id, tasks.c.ctid.label("place"))
         .where(
-            tasks.c.queue == queue,
+            *lane,
             _is_claimable,
             _of_types,
             # A worker that was buried must not take tasks that nobody would look for.
@@ -68,11 +71,12 @@ def _head(queue: ColumnElement[Any]) -> Any:
 
 
 def _claim(due: Any) -> Any:
-    # Without this the planner may run the subquery again for each row and lock more than the limit.
-    taken = due.cte("due").prefix_with("MATERIALIZED")
+    """Take the tasks at the places that *due* names."""
     return (
         update(tasks)
-        .where(tasks.c.ctid == taken.c.place)  # nobody moves a row that we hold locked, and its place needs no index
+        # Nobody moves a row that we hold locked, and its place needs no index. As an array the places are found once,
+        # before the update and whatever the statistics say; joined to them, a small table would be read through.
+        .where(tasks.c.ctid == any_(func.array(due.scalar_subquery(), type_=ARRAY(Text))))
         .values(
             status=str(Transition.CLAIM.target),
             attempts=tasks.c.attempts + 1,
@@ -84,9 +88,9 @@ def _claim(due: Any) -> Any:
     )
 
 
-def _claim_across(lanes: Any) -> Any:
+def _claim_across(lanes: Any, *lane: ColumnElement[bool]) -> Any:
     """From several queues: the heads of all, and of these the most urgent."""
-    head = _head(lanes.c.queue).correlate(lanes).lateral("head")
+    head = _head(tasks.c.queue == lanes.c.queue, *lane).correlate(lanes).lateral("head")
     return _claim(
         select(head.c.place)
         .select_from(lanes.join(head, true()))
@@ -95,11 +99,36 @@ def _claim_across(lanes: Any) -> Any:
     )
 
 
+def _behind(place: Any) -> ColumnElement[bool]:
+    """Behind *place* in its queue: as one comparison of rows, which the index answers by starting there."""
+    return tuple_(_urgency, tasks.c.scheduled_at, tasks.c.id) > tuple_(
+        place.priority.bitwise_not(), place.scheduled_at, place.id
+    )
+
+
 _named = func.unnest(_queues).table_valued(column("queue", Text), name="named").render_derived()
 
-CLAIM_FROM_ONE = _claim(_head(_queue))
+_places = (
+    func.unnest(
+        _queues,
+        bindparam("after_priorities", type_=ARRAY(Integer)),
+        bindparam("after_times", type_=ARRAY(DateTime(timezone=True))),
+        bindparam("after_ids", type_=ARRAY(Uuid)),
+    )
+    .table_valued(
+        column("queue", Text),
+        column("priority", Integer),
+        column("scheduled_at", DateTime(timezone=True)),
+        column("id", Uuid),
+        name="places",
+    )
+    .render_derived()
+)
+
+CLAIM_FROM_ONE = _claim(_head(tasks.c.queue == _queue).with_only_columns(tasks.c.ctid))
 CLAIM_FROM_SOME = _claim_across(_named)
 CLAIM_FROM_ALL = _claim_across(_lanes())
+CLAIM_ONWARDS = _claim_across(_places, _behind(_places.c))
 
 
 def _next_due(*wanted: ColumnElement[bool]) -> Any:
@@ -140,6 +169,13 @@ def claim_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
         "worker_id": request.worker_id,
         "limit": request.limit,
     }
+    if request.after:
+        return CLAIM_ONWARDS, parameters | {
+            "queues": [place.queue for place in request.after],
+            "after_priorities": [place.priority for place in request.after],
+            "after_times": [place.scheduled_at for place in request.after],
+            "after_ids": [place.id for place in request.after],
+        }
     match request.queues:
         case ():
             return CLAIM_FROM_ALL, parameters
