@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
-from app.domain.tasks.repository import ClaimRequest
+from app.domain.tasks.repository import ClaimRequest, Position
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
 from app.usecases.transaction import UnitOfWork
+from app.worker.bookmarks import Bookmarks
 from app.worker.pauses import Pauses, bounded, waited
 from app.worker.settler import Settler
 from app.worker.slots import Slots
@@ -51,6 +52,7 @@ class Claimer:
         self._poll_interval = poll_interval
         self._adopt_interval = adopt_interval
         self._pauses = Pauses("Claiming")
+        self._bookmarks = Bookmarks()
         self._changed = asyncio.Event()
         self._look = True
         self._only_polling = False
@@ -151,20 +153,37 @@ class Claimer:
             room = max(0, room - len(lost))
         claimed: list[WorkerTask] = []
         polled, self._only_polling = self._only_polling, False
+        after = self._bookmarks.after(asyncio.get_running_loop().time())
         # A look locks nothing; when there is no better reason than the time, it may spare the claim.
         spared = polled and await self._next_due() != 0
-        if room and request.types and not spared:
-            asked = replace(request, limit=room, promote=self._time_to_promote())
-            claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
+        if room and request.types and not spared and after is not None:
+            claimed = await self._claim_after(after, replace(request, limit=room))
         self._pauses.succeeded()
         for task in (*lost, *claimed):
             self._slots.start(task, request.worker_id)
         if len(claimed) >= room:
             self._look = True
+        elif not spared and after != ():
+            self._look_at_the_front_later()
         elif not spared and await self._next_due() == 0:
             # Due, and not to be had: somebody has it locked, or we were buried and do not know it yet.
             self._due_at = asyncio.get_running_loop().time() + _BREATH
         return len(lost) + len(claimed)
+
+    async def _claim_after(self, after: tuple[Position, ...], request: ClaimRequest) -> list[WorkerTask]:
+        clock = asyncio.get_running_loop().time
+        asked = replace(request, promote=self._time_to_promote(), after=after)
+        began = clock()
+        claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
+        self._bookmarks.claimed(asked, claimed, clock() - began, clock())
+        return claimed
+
+    def _look_at_the_front_later(self) -> None:
+        """A claim onwards that brought less than there was room for does not mean that there is no more."""
+        now = asyncio.get_running_loop().time()
+        at = self._bookmarks.front_at or now
+        if self._due_at is None or not now < self._due_at < at:
+            self._due_at = at
 
     async def _next_due(self) -> float | None:
         """Ask when something falls due, and be awake then."""
