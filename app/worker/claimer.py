@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
-from app.domain.tasks.repository import ClaimRequest, Position
+from app.domain.tasks.repository import ClaimRequest
 from app.domain.tasks.task import WorkerTask
-from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
+from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue, TimeFront
 from app.usecases.transaction import UnitOfWork
 from app.worker.bookmarks import Bookmarks
 from app.worker.pauses import Pauses, bounded, waited
@@ -21,6 +21,8 @@ ADOPTIONS = 4
 """How often to look for claims that got lost after one has failed; the search reads the whole table of tasks."""
 PROMOTE_INTERVAL = 1.0
 """Seconds at most, for a worker that is never idle, until a scheduled task that fell due stands in line."""
+TIMED = 100
+"""For how many tasks at most the search from the front is timed: enough to meet what lies between them, too."""
 _BREATH = 0.05
 """Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
 
@@ -156,11 +158,16 @@ class Claimer:
         after = self._bookmarks.after(asyncio.get_running_loop().time())
         # A look locks nothing; when there is no better reason than the time, it may spare the claim.
         spared = polled and await self._next_due() != 0
-        if room and request.types and not spared and after is not None:
-            claimed = await self._claim_after(after, replace(request, limit=room))
+        looks = bool(room and request.types and not spared and after is not None)
+        if looks:
+            asked = replace(request, limit=room, promote=self._time_to_promote(), after=after or ())
+            claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
         self._pauses.succeeded()
         for task in (*lost, *claimed):
             self._slots.start(task, request.worker_id)
+        if looks and not after:
+            await self._time_the_front(request)
+        self._bookmarks.claimed(claimed)
         if len(claimed) >= room:
             self._look = True
         elif not spared and after != ():
@@ -170,20 +177,18 @@ class Claimer:
             self._due_at = asyncio.get_running_loop().time() + _BREATH
         return len(lost) + len(claimed)
 
-    async def _claim_after(self, after: tuple[Position, ...], request: ClaimRequest) -> list[WorkerTask]:
-        clock = asyncio.get_running_loop().time
-        asked = replace(request, promote=self._time_to_promote(), after=after)
-        began = clock()
-        claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
-        self._bookmarks.claimed(asked, claimed, clock() - began, clock())
-        return claimed
+    async def _time_the_front(self, request: ClaimRequest) -> None:
+        """Ask the database; our own clock would count whatever else this process does meanwhile."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._bookmarks.front_at:
+            took = await bounded(self._unit_of_work.arun(TimeFront(), replace(request, limit=TIMED)))
+            self._bookmarks.timed(took, now)
 
     def _look_at_the_front_later(self) -> None:
         """A claim onwards that brought less than there was room for does not mean that there is no more."""
         now = asyncio.get_running_loop().time()
-        at = self._bookmarks.front_at or now
-        if self._due_at is None or not now < self._due_at < at:
-            self._due_at = at
+        if self._due_at is None or not now < self._due_at < self._bookmarks.front_at:
+            self._due_at = self._bookmarks.front_at
 
     async def _next_due(self) -> float | None:
         """Ask when something falls due, and be awake then."""

@@ -2,14 +2,10 @@
 
 from datetime import timedelta
 
-from app.domain.tasks.repository import ClaimRequest, Position
+from app.domain.tasks.repository import Position
 from app.domain.tasks.task import WorkerTask
 from app.worker.bookmarks import Bookmarks
 from tests.examples import NOON, a_running_task
-
-FRONT = ClaimRequest(worker_id="w1", types=(), promote=False)
-ONWARDS = ClaimRequest(worker_id="w1", types=(), promote=False, after=(Position("a", 0, NOON, a_running_task().id),))
-PROMOTING = ClaimRequest(worker_id="w1", types=(), promote=True)
 
 
 def position(task: WorkerTask) -> Position:
@@ -17,62 +13,26 @@ def position(task: WorkerTask) -> Position:
 
 
 def slowed(*claimed: WorkerTask) -> Bookmarks:
-    """Bookmarks that have met two claims from the front of 50 ms, the second of which brought *claimed* at 10 s."""
+    """Bookmarks that have met a front of 25 ms at 10 s, in a claim that brought *claimed*."""
     bookmarks = Bookmarks()
-    bookmarks.claimed(FRONT, [], 0.05, 9.0)
-    bookmarks.claimed(FRONT, claimed, 0.05, 10.0)
+    bookmarks.timed(0.025, 10.0)
+    bookmarks.claimed(claimed)
     return bookmarks
 
 
-def test_quick_claims_all_start_at_the_front() -> None:
+def test_from_a_quick_front_every_claim_starts() -> None:
     """
-    Nothing is remembered, and no time is set for anything.
-    """
-    bookmarks = Bookmarks()
-
-    for second in range(5):
-        bookmarks.claimed(FRONT, [a_running_task()], 0.004, second)
-
-    assert ((), None) == (bookmarks.after(5.0), bookmarks.front_at)
-
-
-def test_one_slow_claim_may_be_a_busy_moment() -> None:
-    """
-    Only two in a row say that the front is slow.
+    Nothing is remembered of what was claimed, and once a second is it timed.
     """
     bookmarks = Bookmarks()
 
-    for second in range(6):
-        bookmarks.claimed(FRONT, [a_running_task()], 0.05 if second % 2 else 0.004, second)
+    bookmarks.timed(0.001, 10.0)
+    bookmarks.claimed([a_running_task()])
 
-    assert ((), None) == (bookmarks.after(6.0), bookmarks.front_at)
-
-
-def test_what_a_claim_takes_for_its_tasks_is_not_slow() -> None:
-    """
-    Five hundred tasks explain more milliseconds than one.
-    """
-    bookmarks, tasks = Bookmarks(), [a_running_task() for _ in range(500)]
-
-    bookmarks.claimed(FRONT, tasks, 0.014, 1.0)
-    bookmarks.claimed(FRONT, tasks, 0.014, 2.0)
-
-    assert ((), None) == (bookmarks.after(2.0), bookmarks.front_at)
+    assert ((), 11.0) == (bookmarks.after(10.5), bookmarks.front_at)
 
 
-def test_promoting_does_not_make_the_front_slow() -> None:
-    """
-    A claim that also promotes may have spent its time on that.
-    """
-    bookmarks = Bookmarks()
-
-    bookmarks.claimed(PROMOTING, [], 0.05, 1.0)
-    bookmarks.claimed(PROMOTING, [], 0.05, 2.0)
-
-    assert ((), None) == (bookmarks.after(2.0), bookmarks.front_at)
-
-
-def test_after_slow_claims_the_next_starts_where_they_ended() -> None:
+def test_from_a_slow_front_claims_go_on_where_the_last_one_ended() -> None:
     """
     In each queue behind the last task that was claimed from it.
     """
@@ -91,27 +51,27 @@ def test_claims_onwards_move_the_bookmarks_on() -> None:
     bookmarks = slowed(first, other)
     later = a_running_task(scheduled_at=NOON + timedelta(seconds=1))
 
-    bookmarks.claimed(ONWARDS, [later], 0.002, 10.1)
-    bookmarks.claimed(ONWARDS, [], 0.002, 10.2)
+    bookmarks.claimed([later])
+    bookmarks.claimed([])
 
-    assert {position(later), position(other)} == set(bookmarks.after(10.3) or ())
+    assert {position(later), position(other)} == set(bookmarks.after(10.5) or ())
 
 
-def test_the_front_gets_a_twentieth_of_the_time() -> None:
+def test_a_slow_front_gets_a_twentieth_of_the_time() -> None:
     """
-    After twenty times what a claim from it took, one starts there again; after two seconds at the latest.
+    One starts there again after forty times what a search takes, of which it costs two; and within two seconds.
     """
     bookmarks = slowed(a_running_task())
     due = bookmarks.front_at
-    bookmarks.claimed(FRONT, [a_running_task()], 0.5, 12.0)
+    bookmarks.timed(0.5, 12.0)
 
     assert (11.0, 14.0) == (due, bookmarks.front_at)
     assert [True, False] == [bool(bookmarks.after(now)) for now in (13.9, 14.0)]
 
 
-def test_with_nothing_to_start_from_the_front_has_to_wait() -> None:
+def test_with_nothing_to_go_on_from_claims_wait_for_the_front() -> None:
     """
-    A slow front that brings nothing is not looked at again for every notification.
+    A slow front that brings nothing is not searched again for every notification.
     """
     bookmarks = slowed()
 
@@ -120,21 +80,12 @@ def test_with_nothing_to_start_from_the_front_has_to_wait() -> None:
 
 def test_a_front_that_is_quick_again_ends_it() -> None:
     """
-    All claims start there from then on.
+    All claims start there from then on, and the bookmarks are forgotten.
     """
     bookmarks = slowed(a_running_task())
 
-    bookmarks.claimed(FRONT, [], 0.004, 11.0)
+    bookmarks.timed(0.001, 11.0)
+    quick = bookmarks.after(11.1)
+    bookmarks.timed(0.025, 12.0)
 
-    assert ((), None) == (bookmarks.after(11.1), bookmarks.front_at)
-
-
-def test_claims_onwards_that_are_no_quicker_end_it() -> None:
-    """
-    Then the machine is slow, and not the front.
-    """
-    bookmarks = slowed(a_running_task())
-
-    bookmarks.claimed(ONWARDS, [a_running_task()], 0.04, 10.1)
-
-    assert ((), None) == (bookmarks.after(10.2), bookmarks.front_at)
+    assert [(), None] == [quick, bookmarks.after(12.1)]

@@ -18,12 +18,9 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture(autouse=True)
 def always_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every claim from the front counts as slow, every one onwards as quick, and half a second lies between fronts."""
-    monkeypatch.setattr(bookmarks, "_QUICK", -1.0)
-    monkeypatch.setattr(bookmarks, "_FOR_EACH", 0.0)
-    monkeypatch.setattr(bookmarks, "_GAIN", 0.0)
-    monkeypatch.setattr(bookmarks, "_SHARE", 1_000_000)
-    monkeypatch.setattr(bookmarks, "_LONGEST", 0.5)
+    """Whatever a search from the front takes counts as slow, and half a second lies between two of them."""
+    monkeypatch.setattr(bookmarks, "_SLOW", -1.0)
+    monkeypatch.setattr(bookmarks, "_SHORTEST", 0.5)
 
 
 async def nothing(payload: Any, context: Any) -> None:

@@ -86,6 +86,10 @@ class TaskRepository(Protocol):
         """Seconds until a claim like this one would find something: 0 if now, None if nothing is waiting."""
         ...
 
+    def time_front(self, request: ClaimRequest) -> float:
+        """Seconds that the search of a claim like this one takes at the front, beyond what it finds there explains."""
+        ...
+
     def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
         """Store how attempts ended, each only if its lease still holds.
 

@@ -39,6 +39,9 @@ class MemoryTasks:
         earliest = min((task.scheduled_at for task in self._wanted(request)), default=None)
         return None if earliest is None else max(0.0, (earliest - self._now()).total_seconds())
 
+    def time_front(self, request: ClaimRequest) -> float:
+        return 0.0
+
     def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
         now = self._now()
         accepted = set()
