@@ -10,12 +10,14 @@ from sqlalchemy import (
     Integer,
     Text,
     Uuid,
+    and_,
     any_,
     bindparam,
-    case,
     column,
     exists,
+    false,
     func,
+    literal,
     select,
     true,
     tuple_,
@@ -38,8 +40,20 @@ _queue = bindparam("only_queue", type_=Text)
 _queues = bindparam("queues", type_=ARRAY(Text))
 _limit = bindparam("limit", type_=Integer)
 _of_types = tasks.c.type == any_(bindparam("types", type_=ARRAY(Text)))
-_is_claimable = tasks.c.ready & (tasks.c.status == str(Transition.CLAIM.sources[0]))
 _urgency = tasks.c.priority.bitwise_not()
+
+
+def _likely(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """*condition*, of which the planner must not think that nearly nothing fulfils it.
+
+    From statistics that know other types alone, or running tasks alone, it would conclude that the end of the lane
+    comes before the limit, and read and sort the whole table for each lane. To the question whether an expression
+    is NULL it answers "hardly ever", whatever the expression.
+    """
+    return func.nullif(condition, false()).is_not(None)
+
+
+_is_claimable = and_(tasks.c.ready, _likely(and_(tasks.c.status == str(Transition.CLAIM.sources[0]), _of_types)))
 
 
 def _lanes() -> FromClause:
@@ -63,7 +77,6 @@ def _head(*lane: ColumnElement[bool]) -> Any:
         .where(
             *lane,
             _is_claimable,
-            _of_types,
             # A worker that was buried must not take tasks that nobody would look for.
             exists().where(workers.c.id == bindparam("worker_id", type_=Text)),
         )
@@ -73,13 +86,20 @@ def _head(*lane: ColumnElement[bool]) -> Any:
     )
 
 
+def _lies_at(places: Any) -> ColumnElement[bool]:
+    """At one of the *places* of rows that we have locked.
+
+    Nobody moves those, and a place needs no index. As an array the places are found once, before anything is changed
+    and whatever the statistics say; joined to them, a table taken for small would be read through.
+    """
+    return tasks.c.ctid == any_(func.array(places.scalar_subquery(), type_=ARRAY(Text)))
+
+
 def _claim(due: Any) -> Any:
     """Take the tasks at the places that *due* names."""
     return (
         update(tasks)
-        # Nobody moves a row that we hold locked, and its place needs no index. As an array the places are found once,
-        # before the update and whatever the statistics say; joined to them, a small table would be read through.
-        .where(tasks.c.ctid == any_(func.array(due.scalar_subquery(), type_=ARRAY(Text))))
+        .where(_lies_at(due))
         .values(
             status=str(Transition.CLAIM.target),
             attempts=tasks.c.attempts + 1,
@@ -134,49 +154,51 @@ CLAIM_FROM_ALL = _claim_across(_lanes())
 CLAIM_ONWARDS = _claim_across(_places, _behind(_places.c))
 
 
-def _time_front(lanes: Any) -> Any:
-    """How long the heads take to be found, by the server's clock; a microsecond or two each is what they are worth."""
+def _looked_at(lanes: Any, limit: Any) -> Any:
+    """The heads of *lanes*, not locked."""
     unlocked = (
         select(tasks.c.id)
-        .where(tasks.c.queue == lanes.c.queue, _is_claimable, _of_types)
+        .where(tasks.c.queue == lanes.c.queue, _is_claimable)
         .order_by(_urgency, tasks.c.scheduled_at, tasks.c.id)
-        .limit(_limit)
+        .limit(limit)
     )
-    head = unlocked.correlate(lanes).lateral("head")
+    return lanes.join(unlocked.correlate(lanes).lateral("head"), true())
+
+
+def _time_front(lanes: Any) -> Any:
+    """How long the heads take to be found, by the server's clock, less what each of them is worth."""
     took = func.date_part("epoch", func.clock_timestamp() - func.statement_timestamp())
     # Beside the count, so that the clock is read when all are counted.
-    return select(took - func.count() * EXPLAINED).select_from(lanes.join(head, true()))
+    return select(took - func.count() * EXPLAINED).select_from(_looked_at(lanes, _limit))
 
 
 TIME_FRONT_OF_SOME = _time_front(_named)
 TIME_FRONT_OF_ALL = _time_front(_lanes())
 
 
-def _next_due(*wanted: ColumnElement[bool]) -> Any:
-    some_ready = exists().where(_is_claimable, _of_types, *wanted)
+def _next_due(lanes: Any, *wanted: ColumnElement[bool]) -> Any:
+    some_ready = select(literal(0.0)).select_from(_looked_at(lanes, 1)).limit(1).scalar_subquery()
     first_waiting = (
         select(func.greatest(0.0, seconds_until(tasks.c.scheduled_at)))
-        .where(tasks.c.ready.is_(False), _of_types, *wanted)
+        .where(~tasks.c.ready, _likely(and_(_of_types, *wanted)))
         .order_by(tasks.c.scheduled_at)
         .limit(1)
         .scalar_subquery()
     )
-    return select(case((some_ready, 0.0), else_=first_waiting))
+    return select(func.coalesce(some_ready, first_waiting))
 
 
-NEXT_DUE_OF_SOME = _next_due(tasks.c.queue == any_(_queues))
-NEXT_DUE_OF_ALL = _next_due()
+NEXT_DUE_OF_SOME = _next_due(_named, tasks.c.queue == any_(_queues))
+NEXT_DUE_OF_ALL = _next_due(_lanes())
 
 _ripe = (
-    select(tasks.c.id)
-    .where(tasks.c.ready.is_(False), tasks.c.scheduled_at <= NOW)
+    select(tasks.c.ctid)
+    .where(~tasks.c.ready, tasks.c.scheduled_at <= NOW)
     .order_by(tasks.c.scheduled_at)
     .limit(PROMOTED_AT_ONCE)
     .with_for_update(skip_locked=True)
-    .cte("ripe")
-    .prefix_with("MATERIALIZED")
 )
-PROMOTE = update(tasks).where(tasks.c.id == _ripe.c.id).values(ready=True)
+PROMOTE = update(tasks).where(_lies_at(_ripe)).values(ready=True)
 
 HELD_BY = select(*COLUMNS).where(
     tasks.c.worker_id == bindparam("worker_id", type_=Text), tasks.c.status == str(Transition.CLAIM.target)
