@@ -7,7 +7,8 @@ import pytest
 
 from app.domain.tasks.repository import Position
 from app.domain.tasks.status import TaskStatus
-from tests.contract.subject import Queue
+from app.usecases.tasks.claim import TimeFront
+from tests.contract.subject import Queue, request
 from tests.examples import EMAIL, NOON, REPORT, new_task
 
 
@@ -304,3 +305,17 @@ def test_a_worker_sleeps_through_what_it_would_not_claim(queue: Queue) -> None:
     ]
 
     assert [None, 10, 20, None, None] == waits
+
+
+@pytest.mark.parametrize("queues", [(), ("default",), ("default", "slow")])
+def test_a_front_with_nothing_before_it_is_quick(queue: Queue, queues: tuple[str, ...]) -> None:
+    """
+    What a search finds there is not counted, and it takes nothing.
+    """
+    queue.register()
+    queue.enqueue_many([new_task(queue=name) for name in ("default", "slow") for _ in range(20)])
+
+    took = queue.uow.run(TimeFront(), request(queues=queues, limit=100))
+
+    assert took < 0.5
+    assert 40 == queue.stats().pending
