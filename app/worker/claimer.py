@@ -8,8 +8,9 @@ from dataclasses import replace
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
 from app.domain.tasks.repository import ClaimRequest
 from app.domain.tasks.task import WorkerTask
-from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
+from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue, TimeFront
 from app.usecases.transaction import UnitOfWork
+from app.worker.bookmarks import Bookmarks
 from app.worker.pauses import Pauses, bounded, waited
 from app.worker.settler import Settler
 from app.worker.slots import Slots
@@ -22,6 +23,8 @@ PROMOTE_INTERVAL = 1.0
 """Seconds at most, for a worker that is never idle, until a scheduled task that fell due stands in line."""
 _QUIET = 0.05
 """Seconds after a claim until the worker asks what falls due next; while tasks keep coming, every claim would ask."""
+TIMED = 100
+"""For how many tasks at most the search from the front is timed: enough to meet what lies between them, too."""
 _BREATH = 0.05
 """Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
 
@@ -54,6 +57,7 @@ class Claimer:
         self._poll_interval = poll_interval
         self._adopt_interval = adopt_interval
         self._pauses = Pauses("Claiming")
+        self._bookmarks = Bookmarks()
         self._changed = asyncio.Event()
         self._look = True
         self._only_polling = False
@@ -158,22 +162,42 @@ class Claimer:
             room = max(0, room - len(lost))
         claimed: list[WorkerTask] = []
         polled, self._only_polling = self._only_polling, False
+        after = self._bookmarks.after(asyncio.get_running_loop().time())
         # A look locks nothing; when there is no better reason than the time, it may spare the claim.
         spared = polled and await self._next_due() != 0
-        if room and request.types and not spared:
-            asked = replace(request, limit=room, promote=self._time_to_promote())
+        looks = bool(room and request.types and not spared and after is not None)
+        if looks:
+            asked = replace(request, limit=room, promote=self._time_to_promote(), after=after or ())
             claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
         self._pauses.succeeded()
         for task in (*lost, *claimed):
             self._slots.start(task, request.worker_id)
+        if looks and not after:
+            await self._time_the_front(request)
+        self._bookmarks.claimed(claimed)
         if len(claimed) >= room:
             self._look = True
+        elif not spared and after != ():
+            self._look_at_the_front_later()
         elif polled and not spared and not claimed:
             # Due, and not to be had: somebody has it locked, or we were buried and do not know it yet.
             self._due_at = asyncio.get_running_loop().time() + _BREATH
         elif not spared and self._ask_at is None:
             self._ask_at = asyncio.get_running_loop().time() + _QUIET
         return len(lost) + len(claimed)
+
+    async def _time_the_front(self, request: ClaimRequest) -> None:
+        """Ask the database; our own clock would count whatever else this process does meanwhile."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._bookmarks.front_at:
+            took = await bounded(self._unit_of_work.arun(TimeFront(), replace(request, limit=TIMED)))
+            self._bookmarks.timed(took, now)
+
+    def _look_at_the_front_later(self) -> None:
+        """A claim onwards that brought less than there was room for does not mean that there is no more."""
+        now = asyncio.get_running_loop().time()
+        if self._due_at is None or not now < self._due_at < self._bookmarks.front_at:
+            self._due_at = self._bookmarks.front_at
 
     async def _next_due(self) -> float | None:
         """Ask when something falls due, and be awake then."""

@@ -11,11 +11,23 @@ from app.domain.tasks.outcomes import Settlement
 from app.domain.tasks.task import WorkerTask
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the order in which a queue is claimed: that of the task which stood there."""
+
+    queue: str
+    priority: int
+    scheduled_at: datetime
+    id: TaskId
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
     """Which due tasks a worker would take: of these types, from these queues (empty: from all), at most *limit*.
 
     ``promote`` says that scheduled tasks may have fallen due meanwhile; without it a claim need not look for them.
+    ``after`` names queues, and where to start in each: nothing is taken from others, nor from before. Empty, all are
+    claimed from their fronts.
     """
 
     worker_id: str
@@ -23,6 +35,7 @@ class ClaimRequest:
     queues: tuple[str, ...] = ()
     limit: int = 1
     promote: bool = True
+    after: tuple[Position, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,10 @@ class TaskRepository(Protocol):
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         """Seconds until a claim like this one would find something: 0 if now, None if nothing is waiting."""
+        ...
+
+    def time_front(self, request: ClaimRequest) -> float:
+        """Seconds that the search of a claim like this one takes at the front, beyond what it finds there explains."""
         ...
 
     def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:

@@ -8,7 +8,7 @@ from typing import cast
 from app.domain.identifiers import TaskId
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Settlement
-from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settled
+from app.domain.tasks.repository import Addition, ClaimRequest, Position, Progress, Settled
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.memory.store import Draft
@@ -32,12 +32,15 @@ class MemoryTasks:
         if self._draft.workers.get(request.worker_id) is None:
             return []
         now = self._now()
-        due = (task for task in self._wanted(request) if task.scheduled_at <= now)
+        due = (task for task in self._wanted(request) if task.scheduled_at <= now and _is_behind(task, request.after))
         return [self._claimed(task, request.worker_id) for task in islice(due, request.limit)]
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         earliest = min((task.scheduled_at for task in self._wanted(request)), default=None)
         return None if earliest is None else max(0.0, (earliest - self._now()).total_seconds())
+
+    def time_front(self, request: ClaimRequest) -> float:
+        return 0.0
 
     def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
         now = self._now()
@@ -131,6 +134,15 @@ class MemoryTasks:
     def _put(self, task: WorkerTask) -> WorkerTask:
         self._draft.tasks.put(task.id, task)
         return task
+
+
+def _is_behind(task: WorkerTask, after: Sequence[Position]) -> bool:
+    """Whether *task* stands behind the position given for its queue, if positions are given."""
+    return not after or any(
+        place.queue == task.queue
+        and (-place.priority, place.scheduled_at, place.id) < (-task.priority, task.scheduled_at, task.id)
+        for place in after
+    )
 
 
 def handed_out(stored: WorkerTask) -> WorkerTask:

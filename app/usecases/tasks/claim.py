@@ -51,6 +51,17 @@ class NextDue:
         return tx.tasks.next_due_in(request)
 
 
+@dataclass(frozen=True, slots=True)
+class TimeFront:
+    """Ask how long claims from the front take to find their tasks."""
+
+    needs_transaction: ClassVar[bool] = False
+
+    def __call__(self, tx: Transaction, request: ClaimRequest) -> float:
+        """Seconds, without what the found tasks themselves explain."""
+        return tx.tasks.time_front(request)
+
+
 def _record_started(tx: Transaction, tasks: list[WorkerTask]) -> None:
     if tx.wants(TaskStarted):
         for task in tasks:

@@ -12,7 +12,7 @@ from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settle
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks.add import ADD, add_parameters, added_task
-from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, next_due_of
+from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, next_due_of, time_front_of
 from app.infra.postgres.tasks.operate import (
     END,
     LOCK_FINISHED,
@@ -62,6 +62,11 @@ class PostgresTasks:
     def next_due_in(self, request: ClaimRequest) -> float | None:
         statement, parameters = next_due_of(request)
         seconds: float | None = self._statements.run(statement, parameters, timed=True)[0][0]
+        return seconds
+
+    def time_front(self, request: ClaimRequest) -> float:
+        statement, parameters = time_front_of(request)
+        seconds: float = self._statements.run(statement, parameters)[0][0]
         return seconds
 
     def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:

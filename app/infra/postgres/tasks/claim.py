@@ -5,17 +5,22 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    DateTime,
     FromClause,
     Integer,
     Text,
+    Uuid,
+    and_,
     any_,
     bindparam,
-    case,
     column,
     exists,
+    false,
     func,
+    literal,
     select,
     true,
+    tuple_,
     update,
 )
 
@@ -28,12 +33,27 @@ from app.infra.postgres.tasks.rows import COLUMNS
 PROMOTED_AT_ONCE = 2_000
 """Waiting tasks that become ready in one statement, so that a million due at midnight do not make one long one."""
 
+EXPLAINED = 0.00001
+"""Seconds of a search that each task it finds explains, generously: it takes one to three microseconds."""
+
 _queue = bindparam("only_queue", type_=Text)
 _queues = bindparam("queues", type_=ARRAY(Text))
 _limit = bindparam("limit", type_=Integer)
 _of_types = tasks.c.type == any_(bindparam("types", type_=ARRAY(Text)))
-_is_claimable = tasks.c.ready & (tasks.c.status == str(Transition.CLAIM.sources[0]))
 _urgency = tasks.c.priority.bitwise_not()
+
+
+def _likely(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """*condition*, of which the planner must not think that nearly nothing fulfils it.
+
+    From statistics that know other types alone, or running tasks alone, it would conclude that the end of the lane
+    comes before the limit, and read and sort the whole table for each lane. To the question whether an expression
+    is NULL it answers "hardly ever", whatever the expression.
+    """
+    return func.nullif(condition, false()).is_not(None)
+
+
+_is_claimable = and_(tasks.c.ready, _likely(and_(tasks.c.status == str(Transition.CLAIM.sources[0]), _of_types)))
 
 
 def _lanes() -> FromClause:
@@ -50,14 +70,13 @@ def _lanes() -> FromClause:
     return lanes.union_all(select(following).where(lanes.c.queue.is_not(None)))
 
 
-def _head(queue: ColumnElement[Any]) -> Any:
-    """The first claimable tasks of one queue, in order, locked."""
+def _head(*lane: ColumnElement[bool]) -> Any:
+    """The first claimable tasks of one queue (what *lane* says of it is read off the index), in order, locked."""
     return (
         select(tasks.c.priority, tasks.c.scheduled_at, tasks.c.id, tasks.c.ctid.label("place"))
         .where(
-            tasks.c.queue == queue,
+            *lane,
             _is_claimable,
-            _of_types,
             # A worker that was buried must not take tasks that nobody would look for.
             exists().where(workers.c.id == bindparam("worker_id", type_=Text)),
         )
@@ -67,12 +86,20 @@ def _head(queue: ColumnElement[Any]) -> Any:
     )
 
 
+def _lies_at(places: Any) -> ColumnElement[bool]:
+    """At one of the *places* of rows that we have locked.
+
+    Nobody moves those, and a place needs no index. As an array the places are found once, before anything is changed
+    and whatever the statistics say; joined to them, a table taken for small would be read through.
+    """
+    return tasks.c.ctid == any_(func.array(places.scalar_subquery(), type_=ARRAY(Text)))
+
+
 def _claim(due: Any) -> Any:
-    # Without this the planner may run the subquery again for each row and lock more than the limit.
-    taken = due.cte("due").prefix_with("MATERIALIZED")
+    """Take the tasks at the places that *due* names."""
     return (
         update(tasks)
-        .where(tasks.c.ctid == taken.c.place)  # nobody moves a row that we hold locked, and its place needs no index
+        .where(_lies_at(due))
         .values(
             status=str(Transition.CLAIM.target),
             attempts=tasks.c.attempts + 1,
@@ -84,9 +111,9 @@ def _claim(due: Any) -> Any:
     )
 
 
-def _claim_across(lanes: Any) -> Any:
+def _claim_across(lanes: Any, *lane: ColumnElement[bool]) -> Any:
     """From several queues: the heads of all, and of these the most urgent."""
-    head = _head(lanes.c.queue).correlate(lanes).lateral("head")
+    head = _head(tasks.c.queue == lanes.c.queue, *lane).correlate(lanes).lateral("head")
     return _claim(
         select(head.c.place)
         .select_from(lanes.join(head, true()))
@@ -95,38 +122,83 @@ def _claim_across(lanes: Any) -> Any:
     )
 
 
+def _behind(place: Any) -> ColumnElement[bool]:
+    """Behind *place* in its queue: as one comparison of rows, which the index answers by starting there."""
+    return tuple_(_urgency, tasks.c.scheduled_at, tasks.c.id) > tuple_(
+        place.priority.bitwise_not(), place.scheduled_at, place.id
+    )
+
+
 _named = func.unnest(_queues).table_valued(column("queue", Text), name="named").render_derived()
 
-CLAIM_FROM_ONE = _claim(_head(_queue))
+_places = (
+    func.unnest(
+        _queues,
+        bindparam("after_priorities", type_=ARRAY(Integer)),
+        bindparam("after_times", type_=ARRAY(DateTime(timezone=True))),
+        bindparam("after_ids", type_=ARRAY(Uuid)),
+    )
+    .table_valued(
+        column("queue", Text),
+        column("priority", Integer),
+        column("scheduled_at", DateTime(timezone=True)),
+        column("id", Uuid),
+        name="places",
+    )
+    .render_derived()
+)
+
+CLAIM_FROM_ONE = _claim(_head(tasks.c.queue == _queue).with_only_columns(tasks.c.ctid))
 CLAIM_FROM_SOME = _claim_across(_named)
 CLAIM_FROM_ALL = _claim_across(_lanes())
+CLAIM_ONWARDS = _claim_across(_places, _behind(_places.c))
 
 
-def _next_due(*wanted: ColumnElement[bool]) -> Any:
-    some_ready = exists().where(_is_claimable, _of_types, *wanted)
+def _looked_at(lanes: Any, limit: Any) -> Any:
+    """The heads of *lanes*, not locked."""
+    unlocked = (
+        select(tasks.c.id)
+        .where(tasks.c.queue == lanes.c.queue, _is_claimable)
+        .order_by(_urgency, tasks.c.scheduled_at, tasks.c.id)
+        .limit(limit)
+    )
+    return lanes.join(unlocked.correlate(lanes).lateral("head"), true())
+
+
+def _time_front(lanes: Any) -> Any:
+    """How long the heads take to be found, by the server's clock, less what each of them is worth."""
+    took = func.date_part("epoch", func.clock_timestamp() - func.statement_timestamp())
+    # Beside the count, so that the clock is read when all are counted.
+    return select(took - func.count() * EXPLAINED).select_from(_looked_at(lanes, _limit))
+
+
+TIME_FRONT_OF_SOME = _time_front(_named)
+TIME_FRONT_OF_ALL = _time_front(_lanes())
+
+
+def _next_due(lanes: Any, *wanted: ColumnElement[bool]) -> Any:
+    some_ready = select(literal(0.0)).select_from(_looked_at(lanes, 1)).limit(1).scalar_subquery()
     first_waiting = (
         select(func.greatest(0.0, seconds_until(tasks.c.scheduled_at)))
-        .where(tasks.c.ready.is_(False), _of_types, *wanted)
+        .where(~tasks.c.ready, _likely(and_(_of_types, *wanted)))
         .order_by(tasks.c.scheduled_at)
         .limit(1)
         .scalar_subquery()
     )
-    return select(case((some_ready, 0.0), else_=first_waiting))
+    return select(func.coalesce(some_ready, first_waiting))
 
 
-NEXT_DUE_OF_SOME = _next_due(tasks.c.queue == any_(_queues))
-NEXT_DUE_OF_ALL = _next_due()
+NEXT_DUE_OF_SOME = _next_due(_named, tasks.c.queue == any_(_queues))
+NEXT_DUE_OF_ALL = _next_due(_lanes())
 
 _ripe = (
-    select(tasks.c.id)
-    .where(tasks.c.ready.is_(False), tasks.c.scheduled_at <= NOW)
+    select(tasks.c.ctid)
+    .where(~tasks.c.ready, tasks.c.scheduled_at <= NOW)
     .order_by(tasks.c.scheduled_at)
     .limit(PROMOTED_AT_ONCE)
     .with_for_update(skip_locked=True)
-    .cte("ripe")
-    .prefix_with("MATERIALIZED")
 )
-PROMOTE = update(tasks).where(tasks.c.id == _ripe.c.id).values(ready=True)
+PROMOTE = update(tasks).where(_lies_at(_ripe)).values(ready=True)
 
 HELD_BY = select(*COLUMNS).where(
     tasks.c.worker_id == bindparam("worker_id", type_=Text), tasks.c.status == str(Transition.CLAIM.target)
@@ -140,6 +212,13 @@ def claim_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
         "worker_id": request.worker_id,
         "limit": request.limit,
     }
+    if request.after:
+        return CLAIM_ONWARDS, parameters | {
+            "queues": [place.queue for place in request.after],
+            "after_priorities": [place.priority for place in request.after],
+            "after_times": [place.scheduled_at for place in request.after],
+            "after_ids": [place.id for place in request.after],
+        }
     match request.queues:
         case ():
             return CLAIM_FROM_ALL, parameters
@@ -154,3 +233,10 @@ def next_due_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
     if request.queues:
         return NEXT_DUE_OF_SOME, parameters | {"queues": list(request.queues)}
     return NEXT_DUE_OF_ALL, parameters
+
+
+def time_front_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
+    parameters: dict[str, Any] = {"types": list(request.types), "limit": request.limit}
+    if request.queues:
+        return TIME_FRONT_OF_SOME, parameters | {"queues": list(request.queues)}
+    return TIME_FRONT_OF_ALL, parameters
