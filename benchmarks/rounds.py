@@ -106,8 +106,9 @@ class Run:
         try:
             template = system
             if size.backlog:
-                template = f"{system}.{case.name}"
-                self._prepare_backlog(server, case, system, template)
+                made_by = CASES[case.backlog_of or case.name]
+                template = f"{system}.{made_by.name}"
+                self._prepare_backlog(server, made_by, system, template)
             values = self._in_a_copy(server, case, case.name, system, into=f"{system}.now", template=template)
             server.drop(f"{system}.now")
         except (MeasurementFailed, psycopg.Error) as error:

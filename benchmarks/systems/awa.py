@@ -45,7 +45,7 @@ class AwaProducer(Producer):
         await self._client.enqueue_many_copy([Noop(n=number) for number in numbers], queue=_QUEUE)
         self._enqueued += len(numbers)
 
-    async def settled(self, latest: Sequence[int]) -> bool:
+    async def settled(self, numbers: range) -> bool:
         return await self._count(_FINISHED) == self._enqueued
 
     async def counts(self) -> tuple[int, int]:

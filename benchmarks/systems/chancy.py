@@ -61,7 +61,7 @@ class ChancySystem(System):
         "log": "warnings only",
     }
     bulk = 1_000
-    unfinished = "SELECT count(*) FROM chancy_jobs WHERE state NOT IN ('succeeded', 'failed')"
+    unfinished = "SELECT 1 FROM chancy_jobs WHERE state NOT IN ('succeeded', 'failed')"
     finished = "SELECT count(*) FROM chancy_jobs WHERE state = 'succeeded'"
 
     async def install(self, url: str) -> None:

@@ -75,7 +75,7 @@ class Dbos(System):
         "log": "errors only",
     }
     bulk = 1_000
-    unfinished = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')"
+    unfinished = "SELECT 1 FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')"
     finished = "SELECT count(*) FROM dbos.workflow_status WHERE status = 'SUCCESS'"
 
     async def install(self, url: str) -> None:

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from app import JobCatalog, NewTask, TaskContext, TaskQueueContainer
 from app.infra.settings import Settings
 from benchmarks.shared.process import main
@@ -14,6 +16,9 @@ from benchmarks.shared.system import Producer, System, Work
 _TYPE = "bench:noop"
 _CONCURRENCY = 500
 _THREADS = 50
+_UNSETTLED = """
+SELECT 1 FROM worker.tasks WHERE id >= %s AND status IN ('blocked', 'pending', 'running') LIMIT 1
+"""
 _BACKLOG: dict[str, dict[str, Any]] = {
     "": {},
     "scheduled": {"delay": 30 * 24 * 3600},
@@ -30,9 +35,11 @@ def _container(url: str, jobs: JobCatalog | None = None, **settings: Any) -> Tas
 
 
 class OurProducer(Producer):
-    def __init__(self, tasks: TaskQueueContainer) -> None:
+    def __init__(self, tasks: TaskQueueContainer, watching: "psycopg.AsyncConnection[Any]") -> None:
         self._tasks = tasks
+        self._watching = watching
         self._ids: dict[int, UUID] = {}
+        self._asked: tuple[range, UUID] | None = None
 
     async def enqueue(self, number: int) -> None:
         task = await self._tasks.enqueue_task().aexecute(type=_TYPE, payload={"n": number})
@@ -44,16 +51,19 @@ class OurProducer(Producer):
         tasks = await self._tasks.enqueue_tasks().aexecute(new)
         self._ids.update((number, task.id) for number, task in zip(numbers, tasks, strict=True))
 
-    async def settled(self, latest: Sequence[int]) -> bool:
-        # The first of them alone, mostly: this is asked again and again, while the worker is busy.
-        for number in latest:
-            if (await self._tasks.find_task().aexecute(self._ids[number])).finished_at is None:
-                return False
-        return True
+    async def settled(self, numbers: range) -> bool:
+        # By SQL, as the peers are asked. Ids are of their time: the backlog's are older, which others may have made.
+        if self._asked is None or self._asked[0] != numbers:
+            self._asked = numbers, min(self._ids[number] for number in numbers)
+        cursor = await self._watching.execute(_UNSETTLED, (self._asked[1],))
+        return await cursor.fetchone() is None
 
     async def counts(self) -> tuple[int, int]:
         stats = await self._tasks.get_task_stats().aexecute()
         return stats.blocked + stats.pending + stats.running, stats.completed
+
+    async def statistics(self) -> None:
+        await self._tasks.get_task_stats().aexecute()
 
 
 class Ours(System):
@@ -74,7 +84,8 @@ class Ours(System):
     @asynccontextmanager
     async def producer(self, url: str, producers: int) -> AsyncIterator[Producer]:
         tasks = _container(url)
-        yield OurProducer(tasks)
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watching:
+            yield OurProducer(tasks, watching)
         await tasks.aclose()
 
     async def work(self, work: Work) -> None:

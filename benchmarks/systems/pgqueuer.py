@@ -48,7 +48,7 @@ class PgQueuerSystem(System):
         "tables": "durable (its default), with `pgq autovac` applied, as its checklist says",
         "sync handlers": "asyncio.to_thread, as its message for plain functions says",
     }
-    unfinished = "SELECT count(*) FROM pgqueuer"
+    unfinished = "SELECT 1 FROM pgqueuer"
     finished = "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'"
 
     async def install(self, url: str) -> None:

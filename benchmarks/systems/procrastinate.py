@@ -40,7 +40,7 @@ class Procrastinate(System):
         "bulk": "batch_defer_async, a thousand at a time",
     }
     bulk = 1_000
-    unfinished = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
+    unfinished = "SELECT 1 FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
     finished = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"
 
     async def install(self, url: str) -> None:
