@@ -61,8 +61,8 @@ class Sized:
         return case.title.format(size=self.size, rate=self.rate, seconds=self.seconds, backlog=self.backlog)
 
 
-SLOW = {"procrastinate": 0.1, "dbos": 0.1, "chancy": 0.5}
-"""The share of a quick run's drains that these systems get: their rates do not depend on it, the run's length does."""
+SLOW = {"procrastinate": 0.1, "dbos": 0.1}
+"""The share of a quick run's tasks that these systems get: their rates do not depend on it, the run's length does."""
 
 _QUICK_BACKLOG = 0.05
 
