@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from benchmarks.cases import CASES, Case, sized
+from benchmarks.cases import CASES, QUICK_SECONDS, Case, sized
 from benchmarks.environments import CannotInstall, python_of
 from benchmarks.measuring import MeasurementFailed, measure
 from benchmarks.observer import Observations
@@ -101,6 +101,9 @@ class Run:
             return
         if reason := self._broken.get((system, "")) or self._broken.get((system, case.name)):
             self._found(about | {"failed": reason})
+            return
+        if self._scale is None and monotonic() - self._began > QUICK_SECONDS:
+            self._found(about | {"cannot": "be measured in this run: the machine was too busy for all in five minutes"})
             return
         size, began = sized(case, system, self._scale), monotonic()
         try:

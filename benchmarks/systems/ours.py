@@ -38,24 +38,22 @@ class OurProducer(Producer):
     def __init__(self, tasks: TaskQueueContainer, watching: "psycopg.AsyncConnection[Any]") -> None:
         self._tasks = tasks
         self._watching = watching
-        self._ids: dict[int, UUID] = {}
-        self._asked: tuple[range, UUID] | None = None
+        self._oldest: dict[int, UUID] = {}  # by the first number of an enqueueing
 
     async def enqueue(self, number: int) -> None:
         task = await self._tasks.enqueue_task().aexecute(type=_TYPE, payload={"n": number})
-        self._ids[number] = task.id
+        self._oldest[number] = task.id
 
     async def enqueue_many(self, numbers: Sequence[int], shape: str = "") -> None:
         options = _BACKLOG[shape]
         new = [NewTask(type=_TYPE, payload={"n": number}, **options) for number in numbers]
         tasks = await self._tasks.enqueue_tasks().aexecute(new)
-        self._ids.update((number, task.id) for number, task in zip(numbers, tasks, strict=True))
+        self._oldest[numbers[0]] = min(task.id for task in tasks)
 
     async def settled(self, numbers: range) -> bool:
         # By SQL, as the peers are asked. Ids are of their time: the backlog's are older, which others may have made.
-        if self._asked is None or self._asked[0] != numbers:
-            self._asked = numbers, min(self._ids[number] for number in numbers)
-        cursor = await self._watching.execute(_UNSETTLED, (self._asked[1],))
+        oldest = min(id for number, id in self._oldest.items() if number in numbers)
+        cursor = await self._watching.execute(_UNSETTLED, (oldest,))
         return await cursor.fetchone() is None
 
     async def counts(self) -> tuple[int, int]:
