@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ def _run(run: Run, folder: Path) -> int:
             print("A benchmark is running already", file=sys.stderr)
             return 1
         interrupted = False
+        # As Ctrl-C: what was started is stopped, and what there is gets written.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             run.prepare()
             with server(FOLDER / "postgres") as postgres:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
+from benchmarks import tables
 from benchmarks.cases import CASES, Figure
 from benchmarks.spreads import Spread, short, spreads
 from benchmarks.tables import figures_of
@@ -33,7 +34,7 @@ def chart(results: dict[str, Any]) -> str:
             }
             # Of a backlog only what it changes, and that of one system too.
             shape = len(figures_of(name)) > len(CASES[name].figures)
-            if (figure.key == "share") if shape else len(bars) > 1:
+            if figure.drawn and ((figure.key == "share") if shape else len(bars) > 1):
                 panels.append(_panel(name, case["title"], figure, bars))
     heights = [height for height, _ in panels]
     rows = [max(heights[first : first + _COLUMNS]) for first in range(0, len(panels), _COLUMNS)]
@@ -45,11 +46,10 @@ def chart(results: dict[str, Any]) -> str:
         if index % _COLUMNS == _COLUMNS - 1:
             top += rows[index // _COLUMNS] + _GAP
     height = _TOP + sum(rows) + _GAP * len(rows) + _MARGIN
-    machine = results["machine"]
     rounds = f"{results['rounds']} round" + ("s" if results["rounds"] != 1 else "")
     note = (
         f"{results['started'][:16]} · {results['kind']}, medians of {rounds}, lines are least to most · "
-        f"{machine['cores']} cores · {results['server']['version'].split(' on ')[0]} · a panel each has its own scale"
+        f"{tables.load(results)} · {results['server']['version'].split(' on ')[0]} · a panel each has its own scale"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'

@@ -1,7 +1,9 @@
 """The run's end of the observer: answers what a system's process asks about its database and the machine."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import process_time
 from typing import Any
 
 import psutil
@@ -20,6 +22,7 @@ class Observations:
         self._database = database
         self._tell = tell
         self._connection = server.connect(database)
+        self._postmaster = server.postmaster()
         self._holder: psycopg.Connection[Any] | None = None
         self._asked = 0
         self._counts_statements = False
@@ -31,6 +34,7 @@ class Observations:
             "count": self._count,
             "analyze": self._analyze,
             "cpu": self._cpu,
+            "memory": self._memory,
             "counters": self._counters,
             "count_statements": self._count_statements,
             "hold": self._hold,
@@ -56,14 +60,18 @@ class Observations:
         self._connection.execute("VACUUM ANALYZE" if vacuum else "ANALYZE")
 
     def _cpu(self, pids: list[int]) -> dict[str, float]:
-        ours = [psutil.Process(pid) for pid in pids]
-        workers = [process for one in ours for process in (one, *one.children(recursive=True))]
-        postmaster = self._server.postmaster()
         # A backend that has ended is in its parent's account of children.
-        ended = postmaster.cpu_times()
+        ended = self._postmaster.cpu_times()
         database = ended.children_user + ended.children_system
-        database += sum(_used(process) for process in (postmaster, *postmaster.children()))
-        return {"workers": sum(_used(process) for process in workers), "database": database}
+        database += sum(map(_used, _family(self._postmaster)))
+        return {
+            "workers": sum(_used(process) for pid in pids for process in _family(psutil.Process(pid))),
+            "database": database,
+            "run": process_time(),
+        }
+
+    def _memory(self, pids: list[int]) -> int:
+        return sum(_private(process) for pid in pids for process in _family(psutil.Process(pid)))
 
     def _counters(self) -> dict[str, float | None]:
         # Our own share is taken off, so it must be on record.
@@ -115,6 +123,26 @@ class Observations:
         # ANALYZE counts them now; what the statistics hold otherwise is as old as the last autovacuum's visit.
         self._analyze(vacuum=False)
         return self._count("SELECT coalesce(sum(n_dead_tup), 0) FROM pg_stat_user_tables")
+
+
+def _family(process: psutil.Process) -> Iterator[psutil.Process]:
+    """A process and all below it. Linux tells at once; psutil searches all processes, while something is measured."""
+    yield process
+    if not Path(f"/proc/{process.pid}/task/{process.pid}/children").exists():
+        yield from process.children(recursive=True)
+        return
+    for thread in Path(f"/proc/{process.pid}/task").glob("*/children"):
+        for pid in thread.read_text().split():
+            try:
+                yield from _family(psutil.Process(int(pid)))
+            except psutil.NoSuchProcess:
+                continue
+
+
+def _private(process: psutil.Process) -> int:
+    """Bytes of its memory that no file and no other process holds."""
+    memory = process.memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 def _used(process: psutil.Process) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from benchmarks.cases import CASES, Case, sized
+from benchmarks.cases import CASES, QUICK_SECONDS, Case, sized
 from benchmarks.environments import CannotInstall, python_of
 from benchmarks.measuring import MeasurementFailed, measure
 from benchmarks.observer import Observations
@@ -102,12 +102,16 @@ class Run:
         if reason := self._broken.get((system, "")) or self._broken.get((system, case.name)):
             self._found(about | {"failed": reason})
             return
+        if self._scale is None and monotonic() - self._began > QUICK_SECONDS:
+            self._found(about | {"cannot": "be measured in this run: the machine was too busy for all in five minutes"})
+            return
         size, began = sized(case, system, self._scale), monotonic()
         try:
             template = system
             if size.backlog:
-                template = f"{system}.{case.name}"
-                self._prepare_backlog(server, case, system, template)
+                made_by = CASES[case.backlog_of or case.name]
+                template = f"{system}.{made_by.name}"
+                self._prepare_backlog(server, made_by, system, template)
             values = self._in_a_copy(server, case, case.name, system, into=f"{system}.now", template=template)
             server.drop(f"{system}.now")
         except (MeasurementFailed, psycopg.Error) as error:

@@ -44,9 +44,9 @@ def spreads(results: dict[str, Any]) -> dict[tuple[str, str, str], Spread]:
 
 
 def advantage(figure: Figure, ours: Spread, theirs: Spread) -> float | None:
-    """How many times better our median is; above 1 is ahead, whether more or less is better."""
+    """How many times better our median is; above 1 is ahead, whether more or less is better. None beside a nothing."""
     over, under = (ours, theirs) if figure.better == "more" else (theirs, ours)
-    return over.middle / under.middle if under.middle else None
+    return over.middle / under.middle if over.middle and under.middle else None
 
 
 def short(value: float) -> str:

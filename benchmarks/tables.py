@@ -31,7 +31,7 @@ def ratios_table(results: dict[str, Any]) -> list[Row]:
     found = spreads(results)
     rows = []
     for name in results["cases"]:
-        for figure in CASES[name].figures:
+        for figure in filter(lambda figure: figure.better, CASES[name].figures):
             ours = found.get((name, figure.key, "ours"))
             cells = []
             for system in _systems(results):
@@ -57,13 +57,20 @@ def text(results: dict[str, Any]) -> str:
     """All of it for a terminal."""
     rounds = results["rounds"]
     parts = [
-        f"Medians of {rounds} round{'s' if rounds != 1 else ''}" + (", least–most below" if rounds > 1 else ""),
+        f"Medians of {rounds} round{'s' if rounds != 1 else ''}, {load(results)}"
+        + ("; least–most below" if rounds > 1 else ""),
         _aligned(_systems(results), values_table(results)),
         "How many times better ours is (above 1 is ahead; of the floor: what share ours reaches)",
         _aligned(_systems(results), ratios_table(results)),
-        *footnotes(results),
     ]
-    return "\n\n".join(parts[:4]) + "\n" + "\n".join(("", *parts[4:]))
+    return "\n\n".join(parts) + "\n" + "\n".join(("", *footnotes(results)))
+
+
+def load(results: dict[str, Any]) -> str:
+    """How busy the machine was at both ends, by the average of a minute: at the end the run itself is in it."""
+    machine = results["machine"]
+    end = f"{machine['load_at_end']:.1f}" if "load_at_end" in machine else "unknown"
+    return f"load {machine['load_at_start']:.1f} at the start and {end} at the end, on {machine['cores']} cores"
 
 
 def markdown(systems: Sequence[str], rows: Sequence[Row]) -> str:

@@ -1,6 +1,5 @@
 """The ledger: which task's handler ran, when and how often, in memory that the processes of a run share."""
 
-import heapq
 import mmap
 import os
 import tempfile
@@ -65,7 +64,3 @@ class Ledger:
 
     def first_start(self, numbers: range) -> float:
         return min(start for start in self.starts[numbers.start : numbers.stop] if start)
-
-    def latest(self, numbers: range, count: int) -> list[int]:
-        """The tasks that started last, the very last one first."""
-        return heapq.nlargest(count, numbers, key=self.starts.__getitem__)

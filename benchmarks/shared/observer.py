@@ -34,8 +34,12 @@ class Observer:
         self._ask("analyze", vacuum=vacuum)
 
     def cpu(self, pids: list[int]) -> dict[str, float]:
-        """CPU seconds used so far: ``workers`` (those processes and their children) and ``database`` (all of it)."""
+        """CPU seconds so far: ``workers`` (those processes and their children), ``database`` (all of it), ``run``."""
         return dict(self._ask("cpu", pids=pids))
+
+    def memory(self, pids: list[int]) -> int:
+        """Bytes that those processes and their children have each to itself: the shared ledger is not in it."""
+        return int(self._ask("memory", pids=pids))
 
     def counters(self) -> dict[str, float | None]:
         """Of the system's database so far: ``commits``, ``wal`` (bytes, of the whole server), ``statements``,

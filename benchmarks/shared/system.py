@@ -41,13 +41,17 @@ class Producer(ABC):
     async def enqueue_many(self, numbers: Sequence[int], shape: str = "") -> None:
         """Enqueue tasks in one transaction, by the fastest public way; as a backlog of *shape* where that is said."""
 
-    async def settled(self, latest: Sequence[int]) -> bool | None:
-        """Whether all tasks are terminal, told quickly: None leaves it to the system's query. *latest* started last."""
+    async def settled(self, numbers: range) -> bool | None:
+        """Whether each of *numbers* is terminal, told quickly; None leaves it to the system's query, of all tasks."""
         return None
 
     async def counts(self) -> tuple[int, int] | None:
         """How many tasks of the database are not terminal, and how many have succeeded; None leaves it to queries."""
         return None
+
+    async def statistics(self) -> None:
+        """Ask for the numbers that people are shown of the queue, by its public call."""
+        raise NotImplementedError
 
 
 class System(ABC):
@@ -62,7 +66,7 @@ class System(ABC):
     bulk: ClassVar[int] = 10_000
     """How many tasks one call of enqueue_many takes when speed is all that counts."""
     unfinished: ClassVar[str] = ""
-    """A query that counts the tasks which are not terminal."""
+    """A query with a row for each task that is not terminal."""
     finished: ClassVar[str] = ""
     """A query that counts the tasks which have succeeded."""
 

@@ -82,7 +82,7 @@ class Floor(System):
         "W7": "it runs no handler",
     }
     bulk = 100_000
-    unfinished = "SELECT count(*) FROM tasks WHERE n >= 0"
+    unfinished = "SELECT 1 FROM tasks WHERE n >= 0"
     # What has left the table: it is only left by the fenced DELETE.
     finished = """
         SELECT CASE WHEN is_called THEN last_value ELSE 0 END - (SELECT count(*) FROM tasks) FROM tasks_id_seq

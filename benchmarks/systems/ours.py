@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from app import JobCatalog, NewTask, TaskContext, TaskQueueContainer
 from app.infra.settings import Settings
 from benchmarks.shared.process import main
@@ -14,6 +16,9 @@ from benchmarks.shared.system import Producer, System, Work
 _TYPE = "bench:noop"
 _CONCURRENCY = 500
 _THREADS = 50
+_UNSETTLED = """
+SELECT 1 FROM worker.tasks WHERE id >= %s AND status IN ('blocked', 'pending', 'running') LIMIT 1
+"""
 _BACKLOG: dict[str, dict[str, Any]] = {
     "": {},
     "scheduled": {"delay": 30 * 24 * 3600},
@@ -30,30 +35,33 @@ def _container(url: str, jobs: JobCatalog | None = None, **settings: Any) -> Tas
 
 
 class OurProducer(Producer):
-    def __init__(self, tasks: TaskQueueContainer) -> None:
+    def __init__(self, tasks: TaskQueueContainer, watching: "psycopg.AsyncConnection[Any]") -> None:
         self._tasks = tasks
-        self._ids: dict[int, UUID] = {}
+        self._watching = watching
+        self._oldest: dict[int, UUID] = {}  # by the first number of an enqueueing
 
     async def enqueue(self, number: int) -> None:
         task = await self._tasks.enqueue_task().aexecute(type=_TYPE, payload={"n": number})
-        self._ids[number] = task.id
+        self._oldest[number] = task.id
 
     async def enqueue_many(self, numbers: Sequence[int], shape: str = "") -> None:
         options = _BACKLOG[shape]
         new = [NewTask(type=_TYPE, payload={"n": number}, **options) for number in numbers]
         tasks = await self._tasks.enqueue_tasks().aexecute(new)
-        self._ids.update((number, task.id) for number, task in zip(numbers, tasks, strict=True))
+        self._oldest[numbers[0]] = min(task.id for task in tasks)
 
-    async def settled(self, latest: Sequence[int]) -> bool:
-        # The first of them alone, mostly: this is asked again and again, while the worker is busy.
-        for number in latest:
-            if (await self._tasks.find_task().aexecute(self._ids[number])).finished_at is None:
-                return False
-        return True
+    async def settled(self, numbers: range) -> bool:
+        # By SQL, as the peers are asked. Ids are of their time: the backlog's are older, which others may have made.
+        oldest = min(id for number, id in self._oldest.items() if number in numbers)
+        cursor = await self._watching.execute(_UNSETTLED, (oldest,))
+        return await cursor.fetchone() is None
 
     async def counts(self) -> tuple[int, int]:
         stats = await self._tasks.get_task_stats().aexecute()
         return stats.blocked + stats.pending + stats.running, stats.completed
+
+    async def statistics(self) -> None:
+        await self._tasks.get_task_stats().aexecute()
 
 
 class Ours(System):
@@ -74,7 +82,8 @@ class Ours(System):
     @asynccontextmanager
     async def producer(self, url: str, producers: int) -> AsyncIterator[Producer]:
         tasks = _container(url)
-        yield OurProducer(tasks)
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watching:
+            yield OurProducer(tasks, watching)
         await tasks.aclose()
 
     async def work(self, work: Work) -> None:

@@ -1,4 +1,4 @@
-"""The workloads W1 to W9, each written once for all systems."""
+"""The workloads W1 to W11, each written once for all systems."""
 
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -11,6 +11,8 @@ from benchmarks.shared.workloads.drain import drain
 from benchmarks.shared.workloads.enqueue import bulk, one_at_a_time
 from benchmarks.shared.workloads.horizon import held_horizon
 from benchmarks.shared.workloads.latency import pick_up, steady
+from benchmarks.shared.workloads.memory import memory
+from benchmarks.shared.workloads.statistics import statistics
 
 SHAPES = ("scheduled", "priority", "queue", "history")
 
@@ -28,5 +30,7 @@ WORKLOADS: dict[str, Callable[[Context], Coroutine[Any, Any, dict[str, Any]]]] =
     "W7": partial(drain, sync=True),
     "W8": held_horizon,
     "W9": cost,
+    "W10": memory,
+    "W11": statistics,
 }
 """By name; each returns its figures, and details that nobody ranks."""

@@ -26,6 +26,7 @@ async def held_horizon(context: Context) -> dict[str, Any]:
     async with context.system.producer(context.url, 1) as producer, workers(context, ledger) as started:
         first = _WARM
         await _burst(context, ledger, producer, started, range(first))
+        context.observer.analyze()
         before = await _burst(context, ledger, producer, started, range(first, first + context.size))
         first += context.size
         load = min(context.rate, before / 2)

@@ -7,9 +7,16 @@ from benchmarks.shared.ledger import Ledger
 from benchmarks.shared.system import Context, Producer
 from benchmarks.shared.workers import WorkerProcess
 
-_LOOK = 0.002
-"""Seconds between looks; what a rate is off by at the most, over its whole drain."""
-_LATEST = 4
+_LOOK, _SELDOM = 0.002, 0.05
+_SHARE = 0.005
+
+
+def pause(waited: float) -> float:
+    """Seconds until the next look after *waited*: a look takes time from what is measured, and so does being late.
+
+    So it comes after a share of the time that has passed, which is what a rate is off by at the most.
+    """
+    return min(_SELDOM, max(_LOOK, _SHARE * waited))
 
 
 async def fill(context: Context, producer: Producer, numbers: range, shape: str = "") -> None:
@@ -23,18 +30,23 @@ async def counts(context: Context, producer: Producer) -> tuple[int, int]:
     told = await producer.counts()
     if told is not None:
         return told
-    return context.observer.count(context.system.unfinished), context.observer.count(context.system.finished)
+    left = context.observer.count(f"SELECT count(*) FROM ({context.system.unfinished}) AS unfinished")
+    return left, context.observer.count(context.system.finished)
 
 
-async def until_run(context: Context, ledger: Ledger, numbers: range, started: list[WorkerProcess]) -> None:
-    """Wait until each of *numbers* has run. Raises TimeoutError."""
-    deadline = monotonic() + context.limit
-    while (runs := ledger.runs(numbers)) < len(numbers):
+async def until_run(
+    context: Context, ledger: Ledger, numbers: range, started: list[WorkerProcess], *, enough: int | None = None
+) -> None:
+    """Wait until *enough* of *numbers* have run, all of them unless said. Raises TimeoutError."""
+    wanted = len(numbers) if enough is None else enough
+    began = monotonic()
+    while (runs := ledger.runs(numbers)) < wanted:
         for worker in started:
             await worker.check()
-        if monotonic() > deadline:
+        waited = monotonic() - began
+        if waited > context.limit:
             raise TimeoutError(f"{runs} of {len(numbers)} tasks had run after {context.limit:.0f} s")
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(pause(waited))
 
 
 async def until_done(
@@ -43,12 +55,11 @@ async def until_done(
     """Wait until each of *numbers* has run and is terminal; returns when that was. Raises TimeoutError."""
     await until_run(context, ledger, numbers, started)
     deadline = monotonic() + context.limit
-    latest = ledger.latest(numbers, _LATEST)
     while True:
         asked = monotonic()
-        settled = await producer.settled(latest)
+        settled = await producer.settled(numbers)
         if settled is None:
-            settled = context.observer.count(context.system.unfinished) == 0
+            settled = context.observer.count(f"SELECT count(*) FROM ({context.system.unfinished} LIMIT 1) AS one") == 0
         if settled:
             return asked
         if asked > deadline:
