@@ -19,8 +19,7 @@ class Deadlines(Generic[A]):
         self._waiting: dict[float, dict[A, float]] = {}
 
     def add(self, one: A, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        waiting = self._waiting.get(seconds)
-        at = loop.time() + seconds
+        waiting, at = self._waiting.get(seconds), loop.time() + seconds
         if waiting is not None:
             waiting[one] = at
             return

@@ -8,7 +8,8 @@ from app.domain.errors import QueueError
 from app.domain.identifiers import TaskId
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Failed, RetryIn, Snoozed
-from app.usecases.tasks.settle import EndedAttempt, ReportedProgress, ReportProgress, SettleTasks
+from app.domain.tasks.repository import Settlement
+from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleTasks
 from app.usecases.transaction import UnitOfWork
 from app.worker.pauses import Pauses, bounded, waited
 
@@ -25,7 +26,7 @@ class Settler:
         """*on_put_back* is told in how many seconds a task that was put back falls due."""
         self._unit_of_work = unit_of_work
         self._on_put_back = on_put_back
-        self._ended: list[EndedAttempt] = []
+        self._ended: list[Settlement] = []
         self._reports: dict[tuple[TaskId, int], ReportedProgress] = {}
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
@@ -33,7 +34,7 @@ class Settler:
         self._pauses = Pauses("Settling")
         self._again = False
 
-    def add(self, ended: EndedAttempt) -> None:
+    def add(self, ended: Settlement) -> None:
         self._ended.append(ended)
         if len(self._ended) == 1:
             self._settled.clear()
@@ -96,7 +97,7 @@ class Settler:
                 self._on_put_back(one.outcome.delay)
         del self._ended[:count]
 
-    async def _store(self, batch: Sequence[EndedAttempt], reports: Sequence[ReportedProgress]) -> None:
+    async def _store(self, batch: Sequence[Settlement], reports: Sequence[ReportedProgress]) -> None:
         if reports:
             await bounded(self._unit_of_work.arun(ReportProgress(), reports))
         if not batch:
@@ -104,7 +105,7 @@ class Settler:
         for refused in await bounded(self._unit_of_work.arun(SettleTasks(), batch, again=self._again)):
             _log.warning("Task %s is no longer this worker's: its lease was lost, its outcome is dropped", refused)
 
-    async def _store_alone(self, one: EndedAttempt) -> None:
+    async def _store_alone(self, one: Settlement) -> None:
         """One outcome that the database will not hold must not keep the others from being stored."""
         try:
             await self._store([one], [])
@@ -113,4 +114,4 @@ class Settler:
         except Exception as error:
             _log.exception("The outcome of task %s cannot be stored; it is stored as failed", one.task.id)
             failure = Failure("OutcomeNotStorable", f"the database refused the outcome: {type(error).__name__}")
-            await self._store([EndedAttempt(one.task, Failed(failure))], [])
+            await self._store([Settlement(one.task, Failed(failure))], [])

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.tasks.outcomes import Outcome, Released
+from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
-from app.usecases.tasks.settle import EndedAttempt, ReportedProgress
+from app.usecases.tasks.settle import ReportedProgress
 from app.worker.attempt import Attempt, Interruption
 from app.worker.deadlines import Deadlines
 from app.worker.options import WorkerOptions
@@ -52,6 +53,7 @@ class Slots:
         self._attempts: set[Attempt] = set()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._freed = False
         self.left_behind = 0
         self.finished = 0
 
@@ -82,7 +84,7 @@ class Slots:
         """Run *task*, which was claimed for *worker_id*."""
         job = self._jobs.get(task.type)
         if job is None:  # claims name the known types, so only a catalog that shrank can bring this about
-            self._settler.add(EndedAttempt(task, Released()))
+            self._settler.add(Settlement(task, Released()))
             return
         timeout = task.timeout or job.timeout or self._options.task_timeout
         attempt = Attempt(task, job, self, worker_id=worker_id, timeout=timeout)
@@ -116,9 +118,16 @@ class Slots:
         self._attempts.discard(attempt)
         self._deadlines.remove(attempt, attempt.timeout)
         self.finished += 1
-        self._settler.add(EndedAttempt(attempt.task, outcome))
+        self._settler.add(Settlement(attempt.task, outcome))
         if not self._attempts:
             self._empty.set()
+        if not self._freed:
+            # Once for all that end in this turn of the loop.
+            self._freed = True
+            self.loop.call_soon(self._tell_free)
+
+    def _tell_free(self) -> None:
+        self._freed = False
         self._on_free()
 
     def left(self, attempt: Attempt) -> None:

@@ -13,7 +13,7 @@ from app.domain.json import JsonText
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.outcomes import Completed, Failed, Outcome, RetryIn
-from app.domain.tasks.repository import ClaimRequest, Progress, Settled
+from app.domain.tasks.repository import ClaimRequest, Progress, Settled, Settlement
 from app.domain.tasks.statistics import GroupStats, TaskStats
 from app.domain.tasks.task import WorkerTask
 from app.domain.workers import LiveWorker, WorkerNode
@@ -27,7 +27,7 @@ from app.usecases.tasks.enqueue import EnqueueTasks
 from app.usecases.tasks.find import FindTask, ListTasks
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.tasks.retry import RetryTask
-from app.usecases.tasks.settle import EndedAttempt, ReportedProgress, ReportProgress, SettleTasks
+from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleTasks
 from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
 from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
@@ -132,7 +132,7 @@ class Queue:
 
     def settle(self, task: WorkerTask, outcome: Outcome, *, again: bool = False) -> bool:
         """Whether the outcome of *task*, given as it was claimed, was accepted."""
-        return self.uow.run(SettleTasks(), [EndedAttempt(task, outcome)], again=again) == frozenset()
+        return self.uow.run(SettleTasks(), [Settlement(task, outcome)], again=again) == frozenset()
 
     def complete(self, task: WorkerTask, result: Any = None) -> bool:
         return self.settle(task, completed(result))
@@ -145,7 +145,7 @@ class Queue:
 
     def settled_before(self, task: WorkerTask) -> bool:
         def ask(tx: Transaction) -> Settled:
-            return tx.tasks.settled_before([EndedAttempt(task, completed()).settlement])
+            return tx.tasks.settled_before([Settlement(task, completed())])
 
         return self.uow.run(ask).ids == {task.id}
 

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Released, RetryIn, Snoozed
+from app.domain.tasks.repository import Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import MAX_ERRORS
-from app.usecases.tasks.settle import EndedAttempt, SettleTasks
+from app.usecases.tasks.settle import SettleTasks
 from tests.contract.subject import Queue, completed
 from tests.examples import NOON, a_failure, new_task
 
@@ -201,9 +202,9 @@ def test_a_batch_settles_each_task_by_its_own_outcome(queue: Queue) -> None:
         Snoozed(20),
         Released(),
     ]
-    ended = [EndedAttempt(task, outcome) for task, outcome in zip(tasks, outcomes, strict=False)]
+    ended = [Settlement(task, outcome) for task, outcome in zip(tasks, outcomes, strict=False)]
 
-    refused = queue.uow.run(SettleTasks(), [*ended, EndedAttempt(lost, completed())])
+    refused = queue.uow.run(SettleTasks(), [*ended, Settlement(lost, completed())])
 
     assert {lost.id} == refused
     statuses = [str(queue.find(task).status) for task in tasks]

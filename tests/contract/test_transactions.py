@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from app.domain.tasks.outcomes import Released
-from app.domain.tasks.repository import Addition
+from app.domain.tasks.repository import Addition, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.claim import ClaimTasks
 from app.usecases.tasks.cleanup import CleanupTasks
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.tasks.retry import RetryTask
-from app.usecases.tasks.settle import EndedAttempt, ReportedProgress, ReportProgress, SettleTasks
+from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleTasks
 from app.usecases.transaction import Transaction
 from app.usecases.workers import RegisterWorker, RemoveWorker
 from tests.contract.subject import Queue, completed, request
@@ -40,7 +40,7 @@ def test_everything_in_a_transaction_is_undone_together(queue: Queue) -> None:
         CancelTask()(tx, pending.id)
         RetryTask()(tx, failed.id)
         ClaimTasks()(tx, request(limit=10))
-        SettleTasks()(tx, [EndedAttempt(ends, completed()), EndedAttempt(snoozes, Released())])
+        SettleTasks()(tx, [Settlement(ends, completed()), Settlement(snoozes, Released())])
         ReportProgress()(tx, [ReportedProgress(reports, 50, None)])
         CleanupTasks()(tx, older_than=0)
         RegisterWorker()(tx, a_node("w2"))
@@ -66,7 +66,7 @@ def test_a_transaction_sees_its_own_work(queue: Queue) -> None:
         old, new = queue.enqueueing(tx, [new_task(), new_task(priority=1)])
         claimed = ClaimTasks()(tx, request())
         assert [new.id] == [task.id for task in claimed]
-        SettleTasks()(tx, [EndedAttempt(claimed[0], completed())])
+        SettleTasks()(tx, [Settlement(claimed[0], completed())])
         CancelTask()(tx, old.id)
         RetryTask()(tx, old.id)
         stats = tx.statistics.counts()

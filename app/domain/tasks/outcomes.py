@@ -1,9 +1,7 @@
 """How an attempt ended: the values a settlement stores."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from app.domain.identifiers import TaskId
 from app.domain.json import JsonText
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.status import Transition
@@ -60,15 +58,3 @@ TRANSITION_OF: dict[type[Outcome], Transition] = {
     Snoozed: Transition.PUT_BACK,
     Released: Transition.PUT_BACK,
 }
-
-
-class Settlement(NamedTuple):
-    """One attempt's outcome, addressed to the lease it was run under.
-
-    ``lease_seq`` is the fence: when the task has been claimed again since, the settlement is refused. A tuple, because
-    there is one for each attempt and it costs half of a frozen dataclass.
-    """
-
-    task_id: TaskId
-    lease_seq: int
-    outcome: Outcome

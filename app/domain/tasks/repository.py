@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.new import NewTask
-from app.domain.tasks.outcomes import Settlement
+from app.domain.tasks.outcomes import Outcome
 from app.domain.tasks.task import WorkerTask
 
 
@@ -36,6 +36,17 @@ class ClaimRequest:
     limit: int = 1
     promote: bool = True
     after: tuple[Position, ...] = ()
+
+
+class Settlement(NamedTuple):
+    """How the running attempt of *task* ended, which is as it was claimed.
+
+    Its ``lease_seq`` is the fence: when the task has been claimed again since, the settlement is refused. A tuple,
+    because there is one for each attempt and it costs half of a frozen dataclass.
+    """
+
+    task: WorkerTask
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import cast
 
 from app.domain.identifiers import TaskId
 from app.domain.json import JsonText
-from app.domain.tasks.outcomes import Completed, Settlement
-from app.domain.tasks.repository import Addition, ClaimRequest, Position, Progress, Settled
+from app.domain.tasks.outcomes import Completed
+from app.domain.tasks.repository import Addition, ClaimRequest, Position, Progress, Settled, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.memory.store import Draft
@@ -46,7 +46,7 @@ class MemoryTasks:
         now = self._now()
         accepted = set()
         for one in settlements:
-            task = self._held(one.task_id, one.lease_seq)
+            task = self._held(one.task.id, one.task.lease_seq)
             if task is not None:
                 end = task.take_back if taking_back else task.settle
                 end(one.outcome, now=now)
@@ -58,10 +58,10 @@ class MemoryTasks:
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
         return Settled(
             frozenset(
-                one.task_id
+                one.task.id
                 for one in settlements
-                if (task := self._draft.tasks.get(one.task_id)) is not None
-                and task.lease_seq == one.lease_seq
+                if (task := self._draft.tasks.get(one.task.id)) is not None
+                and task.lease_seq == one.task.lease_seq
                 and task.status is not TaskStatus.RUNNING
             ),
             self._now(),

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from app.domain.tasks.events import TaskRecovered
 from app.domain.tasks.failures import Failure
-from app.domain.tasks.outcomes import Failed, RetryIn, Settlement
+from app.domain.tasks.outcomes import Failed, RetryIn
+from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import record_outcome
 from app.usecases.transaction import Transaction
@@ -36,9 +37,7 @@ class RecoverTasks:
         registered = {worker.node.id for worker in tx.workers.all()}
         orphans = [task for task in orphans if task.worker_id not in registered]
         outcomes = {task.id: _outcome(task) for task in orphans}
-        settled = tx.tasks.settle(
-            [Settlement(task.id, task.lease_seq, outcomes[task.id]) for task in orphans], taking_back=True
-        )
+        settled = tx.tasks.settle([Settlement(task, outcomes[task.id]) for task in orphans], taking_back=True)
         tx.wake({task.queue for task in orphans})
         for task in orphans:
             if tx.wants(TaskRecovered):

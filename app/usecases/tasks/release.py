@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.domain.tasks.outcomes import Released, Settlement
+from app.domain.tasks.outcomes import Released
+from app.domain.tasks.repository import Settlement
 from app.usecases.transaction import Transaction
 
 
@@ -14,7 +15,7 @@ class ReleaseHeld:
         """Returns how many tasks were given back."""
         held = tx.tasks.held_by(worker_id)
         if held:
-            tx.tasks.settle([Settlement(task.id, task.lease_seq, Released()) for task in held])
+            tx.tasks.settle([Settlement(task, Released()) for task in held])
             tx.wake({task.queue for task in held})
         tx.workers.remove(worker_id)
         return len(held)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import (
@@ -15,24 +15,13 @@ from app.domain.tasks.events import (
     TaskProgressed,
     TaskRetried,
 )
-from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Released, RetryIn, Settlement, Snoozed
-from app.domain.tasks.repository import Progress
+from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Released, RetryIn, Snoozed
+from app.domain.tasks.repository import Progress, Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import Transaction
 
 # Of these, idle workers must hear: a task that falls due in a second, or now, would wait for their next poll.
 _COMES_BACK = (RetryIn, Snoozed, Released)
-
-
-class EndedAttempt(NamedTuple):
-    """A task as it was claimed, and how its attempt ended; a tuple for the same reason as Settlement."""
-
-    task: WorkerTask
-    outcome: Outcome
-
-    @property
-    def settlement(self) -> Settlement:
-        return Settlement(self.task.id, self.task.lease_seq, self.outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +30,18 @@ class SettleTasks:
 
     needs_transaction: ClassVar[bool] = False
 
-    def __call__(self, tx: Transaction, ended: Sequence[EndedAttempt], *, again: bool = False) -> frozenset[TaskId]:
+    def __call__(self, tx: Transaction, ended: Sequence[Settlement], *, again: bool = False) -> frozenset[TaskId]:
         """Settle and return the ids that were refused, because their lease was lost.
 
         *again* says that an earlier call with these attempts broke off with its fate unknown: what it did store is
         recognised and not taken for a lost lease.
         """
-        settled = tx.tasks.settle([one.settlement for one in ended])
-        refused: list[EndedAttempt] = []
+        settled = tx.tasks.settle(ended)
+        refused: list[Settlement] = []
         if len(settled.ids) < len(ended):
             refused = [one for one in ended if one.task.id not in settled.ids]
             if again:
-                earlier = tx.tasks.settled_before([one.settlement for one in refused])
+                earlier = tx.tasks.settled_before(refused)
                 _tell(tx, [one for one in refused if one.task.id in earlier.ids], earlier.at)
                 refused = [one for one in refused if one.task.id not in earlier.ids]
             ended = [one for one in ended if one.task.id in settled.ids]
@@ -63,7 +52,7 @@ class SettleTasks:
         return frozenset(one.task.id for one in refused)
 
 
-def _tell(tx: Transaction, settled: Sequence[EndedAttempt], at: datetime) -> None:
+def _tell(tx: Transaction, settled: Sequence[Settlement], at: datetime) -> None:
     """Wake workers for what came back, and record what listeners want to hear."""
     tx.wake({one.task.queue for one in settled if isinstance(one.outcome, _COMES_BACK)})
     if tx.wants(*_TOLD):

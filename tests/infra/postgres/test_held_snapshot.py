@@ -3,8 +3,8 @@
 from sqlalchemy import Engine, text
 
 from app.domain.json import JsonText
-from app.domain.tasks.outcomes import Completed, Settlement
-from app.domain.tasks.repository import ClaimRequest, Position
+from app.domain.tasks.outcomes import Completed
+from app.domain.tasks.repository import ClaimRequest, Position, Settlement
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks import PostgresTasks
@@ -29,7 +29,7 @@ def worked_off(engine: Engine, batches: int, *after: Position) -> Position:
         with engine.begin() as connection:
             tasks = PostgresTasks(Statements(connection, "worker"))
             claimed = tasks.claim(asked(BATCH, *after))
-            tasks.settle([Settlement(task.id, task.lease_seq, Completed(RESULT)) for task in claimed])
+            tasks.settle([Settlement(task, Completed(RESULT)) for task in claimed])
         after = (position(claimed[-1]),)
     return after[0]
 

@@ -10,8 +10,8 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 
 from app.domain.json import JsonText
-from app.domain.tasks.outcomes import Completed, Failed, RetryIn, Settlement
-from app.domain.tasks.repository import ClaimRequest, Position
+from app.domain.tasks.outcomes import Completed, Failed, RetryIn
+from app.domain.tasks.repository import ClaimRequest, Position, Settlement
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
@@ -226,7 +226,7 @@ def test_settling_finds_its_tasks_by_their_ids(tasks: PostgresTasks, explained: 
     outcomes = (Completed(JsonText.of(None, field="result")), Failed(a_failure()), RetryIn(a_failure(), 5))
 
     for outcome in outcomes:
-        settled = [Settlement(task.id, task.lease_seq, outcome) for task in claimed]
+        settled = [Settlement(task, outcome) for task in claimed]
         [plan] = explained(partial(tasks.settle, settled))
 
         assert ([], 0, {"tasks_pkey"}) == (plan.read_through, plan.sorted, plan.indexes)

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from app.domain.identifiers import TaskId
-from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Settlement
-from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settled
+from app.domain.tasks.outcomes import Completed, Failed, GivenUp
+from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settled, Settlement
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks.add import ADD, add_parameters, added_task
@@ -33,6 +33,7 @@ from app.infra.postgres.tasks.settle import (
     complete_parameters,
     finish_parameters,
     lease_parameters,
+    progress_parameters,
     put_back_parameters,
 )
 
@@ -97,11 +98,7 @@ class PostgresTasks:
         return _settled(self._statements.run(SETTLED_BEFORE, lease_parameters(settlements), timed=True))
 
     def progress(self, reports: Sequence[Progress]) -> frozenset[TaskId]:
-        parameters = lease_parameters(reports) | {
-            "percent_list": [report.percent for report in reports],
-            "message_list": [report.message for report in reports],
-        }
-        return frozenset(row[0] for row in self._statements.run(REPORT, parameters))
+        return frozenset(row[0] for row in self._statements.run(REPORT, progress_parameters(reports)))
 
     def held_by(self, worker_id: str) -> list[WorkerTask]:
         return [to_task(row) for row in self._statements.run(HELD_BY, {"worker_id": worker_id})]

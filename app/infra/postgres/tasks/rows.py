@@ -47,36 +47,19 @@ _STATUS = {str(status): status for status in TaskStatus}
 
 
 def to_task(row: Row[*tuple[Any, ...]]) -> WorkerTask:
-    # Unpacked by position: reading a row by attribute costs several times more.
+    # By position and without the constructor: half of what twenty-two keywords cost, for every task that is claimed.
+    task = WorkerTask.__new__(WorkerTask)
     (
-        id_, type_, payload, queue, priority, status, attempts, max_attempts, timeout,
-        scheduled_at, created_at, started_at, finished_at, result, error, errors,
-        worker_id, lease_seq, correlation_id, tags, progress, progress_message,
+        task.id, task.type, payload, task.queue, task.priority, status, task.attempts, task.max_attempts, task.timeout,
+        task.scheduled_at, task.created_at, task.started_at, task.finished_at, result, task.error, errors,
+        task.worker_id, task.lease_seq, task.correlation_id, tags, task.progress, task.progress_message,
     ) = row  # fmt: skip
-    return WorkerTask(
-        id=id_,
-        type=type_,
-        payload=decoded(payload),
-        queue=queue,
-        priority=priority,
-        status=_STATUS[status],
-        attempts=attempts,
-        max_attempts=max_attempts,
-        timeout=timeout,
-        scheduled_at=scheduled_at,
-        created_at=created_at,
-        started_at=started_at,
-        finished_at=finished_at,
-        result=None if result is None else decoded(result),
-        error=error,
-        errors=[] if errors is None else [_to_error(one) for one in decoded(errors)],
-        worker_id=worker_id,
-        lease_seq=lease_seq,
-        correlation_id=correlation_id,
-        tags=() if tags is None else tuple(decoded(tags)),
-        progress=progress,
-        progress_message=progress_message,
-    )
+    task.payload = decoded(payload)
+    task.status = _STATUS[status]
+    task.result = None if result is None else decoded(result)
+    task.errors = [] if errors is None else [_to_error(one) for one in decoded(errors)]
+    task.tags = () if tags is None else tuple(decoded(tags))
+    return task
 
 
 def _to_error(stored: dict[str, Any]) -> AttemptError:

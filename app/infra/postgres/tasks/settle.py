@@ -33,8 +33,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.failures import Failure
-from app.domain.tasks.outcomes import TRANSITION_OF, Completed, Failed, GivenUp, Outcome, RetryIn, Settlement, Snoozed
-from app.domain.tasks.repository import Progress
+from app.domain.tasks.outcomes import TRANSITION_OF, Completed, Failed, GivenUp, Outcome, RetryIn, Snoozed
+from app.domain.tasks.repository import Progress, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import MAX_ERRORS
 from app.infra.postgres.arrays import rows_of
@@ -157,8 +157,18 @@ SETTLED_BEFORE = _settled_before()
 REPORT = _report()
 
 
-def lease_parameters(addressed: Sequence[Settlement] | Sequence[Progress]) -> dict[str, list[Any]]:
-    return {"id_list": [one.task_id for one in addressed], "lease_seq_list": [one.lease_seq for one in addressed]}
+def lease_parameters(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
+    tasks = [one.task for one in settlements]
+    return {"id_list": [task.id for task in tasks], "lease_seq_list": [task.lease_seq for task in tasks]}
+
+
+def progress_parameters(reports: Sequence[Progress]) -> dict[str, list[Any]]:
+    return {
+        "id_list": [report.task_id for report in reports],
+        "lease_seq_list": [report.lease_seq for report in reports],
+        "percent_list": [report.percent for report in reports],
+        "message_list": [report.message for report in reports],
+    }
 
 
 def complete_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
@@ -193,7 +203,7 @@ def put_back_parameters(settlements: Sequence[Settlement], *, raised: int) -> di
 def accepted(settlements: Sequence[Settlement], count: int, ids: str | None) -> Iterable[TaskId]:
     """The tasks of which a settling statement said so."""
     if count == len(settlements):
-        return (one.task_id for one in settlements)
+        return (one.task.id for one in settlements)
     return () if ids is None else map(UUID, ids.strip("{}").split(","))
 
 
