@@ -14,7 +14,7 @@ from benchmarks.shared.process import main
 from benchmarks.shared.system import Producer, System, Work
 
 _TYPE = "bench:noop"
-_CONCURRENCY = 500
+_CONCURRENCY = 1_000
 _THREADS = 50
 _UNSETTLED = """
 SELECT 1 FROM worker.tasks WHERE id >= %s AND status IN ('blocked', 'pending', 'running') LIMIT 1
