@@ -121,6 +121,7 @@ class _Wire:
         self._statements: list[str] = []
         self._changed_rows = False
         self._losing = False
+        self._prepared: dict[bytes, str] = {}
         self._in_transaction = False
         self._holding = False
         self._held = b""
@@ -160,8 +161,13 @@ class _Wire:
             return
         while True:
             kind, length, body = _message(self._client)
-            if kind in b"QP":
-                self._note(body.split(b"\0")[0 if kind == b"Q" else 1].decode())
+            first, _, rest = body.partition(b"\0")
+            if kind == b"Q":
+                self._note(first.decode())
+            elif kind == b"P":  # parsed now, and run as often as it is bound
+                self._prepared[first] = rest.partition(b"\0")[0].decode()
+            elif kind == b"B":
+                self._note(self._prepared[rest.partition(b"\0")[0]])
             self._proxy.wait_until_open()
             self._server.sendall(kind + length + body)
 

@@ -4,7 +4,7 @@ from app import TaskStatus
 from tests.faults.bench import Bench
 from tests.faults.proxy import Proxy
 
-CLAIM = "due AS MATERIALIZED"
+CLAIM = "SKIP LOCKED"
 COMPLETE = "gone AS"
 PUT_BACK = ".given_back"
 REGISTER = "INSERT INTO worker.workers"

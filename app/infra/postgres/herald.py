@@ -7,12 +7,16 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 from weakref import WeakSet
 
 from sqlalchemy import ARRAY, Engine, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql import column
 
+from app.infra.postgres.direct import DirectConnections
+from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 
 _log = logging.getLogger("app.notifications")
@@ -47,7 +51,7 @@ class Herald:
     ) -> None:
         """The engines are asked for when there is something to tell."""
         self._thread = _Thread(engine, channel_of(schema))
-        self._tasks = _Tasks(async_engine, channel_of(schema))
+        self._tasks = _Tasks(async_engine, schema)
 
     def tell(self, queues: Iterable[str]) -> None:
         """Have the workers of *queues* woken soon; returns at once, from any thread."""
@@ -65,9 +69,9 @@ class Herald:
 
 
 class _Tasks:
-    def __init__(self, engine: Callable[[], AsyncEngine | None], channel: str) -> None:
+    def __init__(self, engine: Callable[[], AsyncEngine | None], schema: str) -> None:
         self._engine = engine
-        self._channel = channel
+        self._schema = schema
         self._untold: set[str] = set()
         self._telling: asyncio.Task[None] | None = None
 
@@ -90,12 +94,17 @@ class _Tasks:
             await asyncio.wait({self._telling}, timeout=_LAST_WORDS)
 
     async def _run(self, engine: AsyncEngine) -> None:
+        direct = DirectConnections.of(engine)
         engine = engine.execution_options(isolation_level=AUTOCOMMIT)
         while self._untold:
-            queues, self._untold = sorted(self._untold), set()
+            given = {"channel": channel_of(self._schema), "queues": sorted(self._untold)}
+            self._untold = set()
             try:
-                async with engine.connect() as connection:
-                    await connection.execute(NOTIFY, {"channel": self._channel, "queues": queues})
+                if direct is not None:
+                    await direct.run(partial(_notify, given=given), self._schema)
+                else:
+                    async with engine.connect() as connection:
+                        await connection.execute(NOTIFY, given)
             except Exception as error:
                 _not_told(error)
             await asyncio.sleep(REST)
@@ -145,6 +154,10 @@ class _Thread:
             except Exception as error:
                 _not_told(error)
             time.sleep(REST)
+
+
+def _notify(statements: Statements, *, given: dict[str, Any]) -> None:
+    statements.run(NOTIFY, given)
 
 
 def _not_told(error: Exception) -> None:

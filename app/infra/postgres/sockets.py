@@ -13,9 +13,15 @@ def is_dead(connection: Connection) -> bool:
     whatever there is to read is a farewell, or at worst a notice, and then the price is a new connection.
     """
     driver: Any = connection.connection.driver_connection
-    is_closed = getattr(driver, "is_closed", None)  # asyncpg
-    if is_closed is not None:
-        return bool(is_closed())
+    if not hasattr(driver, "is_closed"):
+        return is_readable(driver)
+    # asyncpg learns of it from its loop, which may not have run since, and shows its socket to nobody.
+    transport = getattr(driver, "_transport", None)
+    return driver.is_closed() or (transport is not None and is_readable(transport.get_extra_info("socket")))
+
+
+def is_readable(driver: Any) -> bool:
+    """Whether there is anything to read from *driver*, which has a ``fileno``: its end included."""
     poll = select.poll()
     poll.register(driver.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)
     return bool(poll.poll(0))

@@ -27,8 +27,8 @@ class Statements:
 
     __slots__ = ("_connection", "_now", "_options", "_schema")
 
-    def __init__(self, connection: Connection, schema: str, now: datetime | None = None) -> None:
-        self._connection = connection
+    def __init__(self, connection: Any, schema: str, now: datetime | None = None) -> None:
+        self._connection: Connection = connection
         self._now = now
         self._schema = schema
         self._options: dict[str, Any] = {

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from app.domain.tasks.events import TaskEvent
 from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.statements import Statements
@@ -18,8 +16,8 @@ from app.usecases.transaction import Publisher
 class PostgresTransaction:
     """Implements usecases.transaction.Transaction."""
 
-    def __init__(self, connection: Connection, schema: str, publisher: Publisher, now: datetime | None = None) -> None:
-        self._statements = Statements(connection, schema, now)
+    def __init__(self, statements: Statements, schema: str, publisher: Publisher) -> None:
+        self._statements = statements
         self._publisher = publisher
         self._now: datetime | None = None
         self.woken: set[str] = set()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, TwoPhaseTransaction
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session, scoped_session
 from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
 from app.infra.joined import hold
+from app.infra.postgres.direct import DirectConnections
 from app.infra.postgres.failures import is_broken_connection, is_conflict, translated
 from app.infra.postgres.herald import AUTOCOMMIT, NOTIFY, Herald, channel_of
 from app.infra.postgres.sockets import is_dead
@@ -54,6 +56,7 @@ class PostgresUnitOfWork:
         if async_engine is not None:
             for level in (ISOLATION, AUTOCOMMIT):
                 self._async_engines[level] = async_engine.execution_options(isolation_level=level)
+        self._direct = DirectConnections.of(async_engine)
         self._herald = herald or Herald(lambda: engine, lambda: async_engine, schema)
         self._publisher = publisher
         self._schema = schema
@@ -67,7 +70,9 @@ class PostgresUnitOfWork:
 
     async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         attempt = self._attempt(use_case, args, kwargs)
-        if self._async_engines:
+        if self._direct is not None and attempt.isolation is AUTOCOMMIT:
+            result, tx = await self._adirect(self._direct, attempt)
+        elif self._async_engines:
             result, tx = await self._arun(self._async_engines[attempt.isolation], attempt)
         else:
             if self._threads is None:
@@ -112,8 +117,13 @@ class PostgresUnitOfWork:
         return await session.run_sync(lambda joined: self.join(joined, use_case, *args, **kwargs))
 
     def _transaction(self, connection: Connection) -> PostgresTransaction:
-        now = None if self._clock is None else self._clock.now()
-        return PostgresTransaction(connection, self._schema, self._publisher, now)
+        return self._transaction_of(Statements(connection, self._schema, self._now()))
+
+    def _transaction_of(self, statements: Statements) -> PostgresTransaction:
+        return PostgresTransaction(statements, self._schema, self._publisher)
+
+    def _now(self) -> datetime | None:
+        return None if self._clock is None else self._clock.now()
 
     def _tell(self, tx: PostgresTransaction) -> None:
         """What is to be said once the commit is through."""
@@ -147,6 +157,15 @@ class PostgresUnitOfWork:
             try:
                 async with engine.connect() as connection:
                     return await connection.run_sync(attempt)
+            except Exception as error:
+                attempt.judge(error)
+
+    async def _adirect(self, direct: DirectConnections, attempt: "_Attempt[R]") -> tuple[R, PostgresTransaction]:
+        while True:
+            try:
+                return await direct.run(
+                    lambda statements: attempt.alone(self._transaction_of(statements)), self._schema, self._now()
+                )
             except Exception as error:
                 attempt.judge(error)
 
@@ -187,10 +206,7 @@ class _Attempt(Generic[R]):
             raise _Dead
         self._connecting = False
         if self.isolation is AUTOCOMMIT:
-            # Whatever is sent may be committed before we hear of it.
-            self._committing = True
-            tx = self._begin(connection)
-            return self._work(tx), tx
+            return self.alone(self._begin(connection))
         transaction = connection.begin()
         tx = self._begin(connection)
         try:
@@ -201,6 +217,12 @@ class _Attempt(Generic[R]):
         self._committing = True
         transaction.commit()
         return result, tx
+
+    def alone(self, tx: PostgresTransaction) -> tuple[R, PostgresTransaction]:
+        """Work that needs no transaction."""
+        # Whatever is sent may be committed before we hear of it.
+        self._connecting, self._committing = False, True
+        return self._work(tx), tx
 
     def judge(self, error: Exception) -> None:
         """Return to let the caller try again; raise otherwise."""

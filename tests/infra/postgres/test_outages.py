@@ -241,7 +241,7 @@ async def test_awaited_connections_that_died_in_the_pool_are_replaced_unnoticed(
         await tasks.enqueue_task().aexecute(type=TYPE)
     await tasks.herald().aflush()
     proxy.cut()
-    # asyncpg hears of it from the loop.
+
     while hasattr(driver, "is_closed") and not driver.is_closed():  # noqa: ASYNC110
         await asyncio.sleep(0)
 
