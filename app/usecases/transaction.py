@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from app.domain.health import QueueHealth
 from app.domain.tasks.events import TaskEvent
@@ -13,6 +13,7 @@ from app.domain.workers import WorkerRegistry
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Transaction(Protocol):
@@ -59,6 +60,20 @@ class Publisher(Protocol):
 
     def publish(self, events: Sequence[TaskEvent]) -> None:
         """Hand *events* to their receivers, in order; what a receiver raises is logged and goes no further."""
+        ...
+
+
+class Gatherable(Protocol[R_co]):
+    """A use case whose calls may be run together: each is prepared on its own, and refused on its own."""
+
+    needs_transaction: ClassVar[bool]
+
+    def prepared(self, *args: Any, **kwargs: Any) -> Any:
+        """What a call asks for, checked."""
+        ...
+
+    def together(self, tx: Transaction, prepared: Sequence[Any]) -> Sequence[R_co]:
+        """Do what several calls ask for; the answers in their order."""
         ...
 
 

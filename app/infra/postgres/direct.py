@@ -21,7 +21,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from app.infra.postgres.sockets import is_readable
-from app.infra.postgres.statements import Rows, Statements
+from app.infra.postgres.statements import ONE_PLAN, Rows, Statements
 from app.infra.postgres.tables import SCHEMA
 
 R = TypeVar("R")
@@ -44,6 +44,7 @@ class Compiled:
             compile_kwargs={"render_postcompile": True},
         )
         self.text = str(compiled)
+        self.has_one_plan = bool(statement.get_execution_options().get(ONE_PLAN))
         self._constants = {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
         self._senders: list[tuple[str, Callable[[Any], Any]]] = []
         for name, bind in compiled.binds.items():
@@ -156,9 +157,7 @@ class DirectConnections:
             cursor = await connection.execute("SELECT pg_backend_pid()")
             (process,) = await cursor.fetchone()
             if process == connection.info.backend_pid:
-                # No pooler in between, so what is prepared stays. Planned anew each time all the same: the right plan
-                # depends on how much is asked for.
-                await connection.execute("SET plan_cache_mode = force_custom_plan")
+                # No pooler in between, so what is prepared stays.
                 connection.prepare_threshold = 0
         except BaseException as error:
             if connection is not None:
@@ -217,7 +216,9 @@ class DirectStatements(Statements):
         if timed:
             given["now"] = self._now
         try:
-            return await answer(await self._driver.execute(compiled.text, compiled.values(given)))
+            # None: prepared, where that lasts.
+            prepare = None if compiled.has_one_plan else False
+            return await answer(await self._driver.execute(compiled.text, compiled.values(given), prepare=prepare))
         except psycopg.Error as error:
             raise self._direct.translated(error, compiled.text, invalidated=self._driver.closed) from error
 

@@ -1,10 +1,10 @@
 """PostgresUnitOfWork: the one place that begins and commits, or joins the caller's transaction."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, TwoPhaseTransaction
 from sqlalchemy.exc import UnboundExecutionError
@@ -16,12 +16,13 @@ from app.domain.errors import InvalidInput
 from app.infra.joined import hold
 from app.infra.postgres.direct import DirectConnections
 from app.infra.postgres.failures import is_broken_connection, is_conflict, translated
+from app.infra.postgres.gathering import Gathering
 from app.infra.postgres.herald import AUTOCOMMIT, NOTIFY, Herald, channel_of
 from app.infra.postgres.sockets import is_dead
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 from app.infra.postgres.transaction import PostgresTransaction
-from app.usecases.transaction import Publisher, Transaction
+from app.usecases.transaction import Gatherable, Publisher, Transaction
 
 ISOLATION = "READ COMMITTED"
 """Of our own transactions. A joined one has its owner's."""
@@ -57,6 +58,7 @@ class PostgresUnitOfWork:
             for level in (ISOLATION, AUTOCOMMIT):
                 self._async_engines[level] = async_engine.execution_options(isolation_level=level)
         self._direct = DirectConnections.of(async_engine)
+        self._gathering = Gathering(self._together)
         self._herald = herald or Herald(lambda: engine, lambda: async_engine, schema)
         self._publisher = publisher
         self._schema = schema
@@ -69,7 +71,18 @@ class PostgresUnitOfWork:
         return result
 
     async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        attempt = self._attempt(use_case, args, kwargs)
+        if self._async_engines and hasattr(use_case, "together"):
+            gatherable = cast(Gatherable[R], use_case)
+            answer: R = await self._gathering.add(gatherable, gatherable.prepared(*args, **kwargs))
+            return answer
+        return await self._arun_alone(self._attempt(use_case, args, kwargs))
+
+    async def _together(self, use_case: Gatherable[R], prepared: Sequence[Any]) -> Sequence[R]:
+        isolation = ISOLATION if use_case.needs_transaction else AUTOCOMMIT
+        attempt = _Attempt(isolation, self._transaction, lambda tx: use_case.together(tx, prepared))
+        return await self._arun_alone(attempt)
+
+    async def _arun_alone(self, attempt: "_Attempt[R]") -> R:
         if self._direct is not None and attempt.isolation is AUTOCOMMIT:
             result, tx = await self._adirect(self._direct, attempt)
         elif self._async_engines:

@@ -87,7 +87,7 @@ class EnqueueTask:
     ) -> WorkerTask:
         """Parameters as in NewTask. A type that is unknown here may be enqueued: another
         application may know it. Raises InvalidInput, with nothing stored."""
-        new = NewTask(
+        new = self.prepared(
             type=type,
             payload=payload,
             queue=queue,
@@ -99,4 +99,13 @@ class EnqueueTask:
             correlation_id=correlation_id,
             tags=tags,
         )
-        return self.enqueue_tasks(tx, [new])[0]
+        return self.together(tx, [new])[0]
+
+    @staticmethod
+    def prepared(*, payload: Any = NOTHING, **asked: Any) -> NewTask:
+        """As in Gatherable."""
+        return NewTask(payload=payload, **asked)
+
+    def together(self, tx: Transaction, prepared: Sequence[NewTask]) -> Sequence[WorkerTask]:
+        """As in Gatherable."""
+        return self.enqueue_tasks(tx, prepared)

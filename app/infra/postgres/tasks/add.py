@@ -11,6 +11,7 @@ from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW, after
+from app.infra.postgres.statements import ONE_PLAN
 from app.infra.postgres.tables import Moment, tasks
 
 _new = rows_of(
@@ -54,6 +55,7 @@ ADD = (
         ),
     )
     .returning(tasks.c.id, tasks.c.scheduled_at, tasks.c.created_at)
+    .execution_options(**{ONE_PLAN: True})
 )  # fmt: skip
 
 
