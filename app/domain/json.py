@@ -74,7 +74,7 @@ def _encoded(value: Any) -> tuple[str, int]:
 
 
 def _is_flat(value: Any) -> bool:
-    """Whether *value* is as most payloads are: a dict of text and numbers, with nothing to check but their characters."""
+    """Whether *value* is as most payloads are: a dict of text and numbers, to be checked for its characters alone."""
     if type(value) is not dict:
         return False
     for key, inner in value.items():
