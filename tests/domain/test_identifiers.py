@@ -1,5 +1,6 @@
 """TaskIds: UUIDs of version 7 that rise, whatever clock and threads do."""
 
+import pickle
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -52,6 +53,28 @@ def test_ids_of_one_millisecond_rise() -> None:
     made = ids_at(*[5] * 1000, random=lambda size: b"\xff" * size)
 
     assert all(one < other for one, other in pairwise(made))
+
+
+def test_ids_made_at_once_rise_and_those_made_next_rise_above_them() -> None:
+    """
+    However many are asked for, in one millisecond.
+    """
+    new_ids = TaskIds(lambda: 5, random=lambda size: b"\xff" * size)
+    made = [*new_ids(3), *new_ids(0), *new_ids(500), *new_ids(1)]
+
+    assert 504 == len(made)
+    assert all(one < other for one, other in pairwise(made))
+
+
+def test_an_id_is_what_uuid_itself_makes_of_its_number() -> None:
+    """
+    In every way one can look at it, also once pickled.
+    """
+    [made] = TaskIds()(1)
+    same = UUID(int=made.int)
+
+    assert (same, hash(same), repr(same), same.is_safe) == (made, hash(made), repr(made), made.is_safe)
+    assert same == pickle.loads(pickle.dumps(made))
 
 
 def test_the_counter_crosses_from_its_low_bits_into_its_high_ones() -> None:
