@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.domain.identifiers import TaskIds
+from app.domain.identifiers import TaskId, TaskIds
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.new import NewTask
@@ -16,7 +16,11 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EMAIL = "email:send"
 REPORT = "report:generate"
 
-new_id = TaskIds()
+new_ids = TaskIds()
+
+
+def new_id() -> TaskId:
+    return new_ids(1)[0]
 
 
 class ManualClock:

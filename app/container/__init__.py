@@ -177,11 +177,11 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         instance_of=JobCatalog,
         default=providers.ThreadSafeSingleton(load_jobs, settings.provided.worker_jobs, examples.provider),
     )
-    new_id = providers.ThreadSafeSingleton(TaskIds)
+    new_ids = providers.ThreadSafeSingleton(TaskIds)
     enqueue: providers.Provider[EnqueueTasks] = providers.Factory(
         EnqueueTasks,
         jobs,
-        new_id,
+        new_ids,
         settings.provided.worker_max_attempts,
         settings.provided.worker_max_payload,
     )

@@ -227,9 +227,9 @@ def test_containers_in_memory_share_no_tasks(memory: TaskQueueContainer, jobs: J
 
 def test_a_part_can_be_overridden_and_put_back(memory: TaskQueueContainer) -> None:
     """Here the ids, which reach every verb that uses them."""
-    chosen = memory.new_id()()
+    [chosen] = memory.new_ids()(1)
 
-    with memory.new_id.override(providers.Object(lambda: chosen)):
+    with memory.new_ids.override(providers.Object(lambda count: [chosen] * count)):
         assert chosen == memory.enqueue_task().execute(type="a:b").id
     assert chosen != memory.enqueue_task().execute(type="a:b").id
 

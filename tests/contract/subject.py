@@ -32,7 +32,7 @@ from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
 from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
 from app.usecases.workers import Beat, RegisterWorker, RemoveWorker
-from tests.examples import EMAIL, REPORT, ManualClock, Recorder, a_failure, a_node, new_id, new_task
+from tests.examples import EMAIL, REPORT, ManualClock, Recorder, a_failure, a_node, new_ids, new_task
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Queue:
 
     @property
     def enqueueing(self) -> EnqueueTasks:
-        return EnqueueTasks(self.jobs, new_id, max_attempts=3, max_payload=1_048_576)
+        return EnqueueTasks(self.jobs, new_ids, max_attempts=3, max_payload=1_048_576)
 
     # --- what applications call
 

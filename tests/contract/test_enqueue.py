@@ -10,6 +10,7 @@ import pytest
 from app.domain.errors import InvalidInput
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.enqueue import EnqueueTask
 from tests.contract.subject import Queue
 from tests.examples import NOON, new_task
@@ -184,6 +185,43 @@ def test_ten_thousand_tasks_are_stored_in_order(queue: Queue) -> None:
     assert all(one.id < other.id for one, other in pairwise(tasks))
     assert list(range(500)) == [task.payload for task in queue.claim(limit=500)]
     assert (9_500, 500) == (queue.stats().pending, queue.stats().running)
+
+
+def test_tasks_that_share_nothing_are_stored_each_as_it_is(queue: Queue) -> None:
+    """
+    What one has and the other lacks is not mixed up, and what is returned is what is stored, to the microsecond.
+    """
+    delays = (1 / 3, 5e-7, 1.5e-6, 2_000_000_000 + 1 / 3, timedelta(microseconds=1))
+    new = [
+        new_task(),
+        new_task(type="other", queue="other", priority=-3, max_attempts=9, timeout=1.5),
+        new_task(correlation_id='a"\\{},', tags=["NULL", "b"], scheduled_at=NOON - timedelta(days=1)),
+        *(new_task(delay=delay) for delay in delays),
+    ]
+
+    tasks = queue.enqueue_many(new)
+
+    def told(task: WorkerTask) -> tuple[object, ...]:
+        kind = task.type, task.queue, task.priority, task.max_attempts, task.timeout
+        return (*kind, task.correlation_id, task.tags, task.payload, task.scheduled_at, task.created_at)
+
+    assert [told(task) for task in tasks] == [told(queue.find(task)) for task in tasks]
+    assert [one.queue for one in new] == [task.queue for task in tasks]
+    assert [one.tags for one in new] == [task.tags for task in tasks]
+    waits = [timedelta(seconds=one.delay) if isinstance(one.delay, float) else timedelta() for one in new[3:]]
+    assert waits == [task.scheduled_at - NOON for task in tasks[3:]]
+
+
+def test_one_new_task_may_be_enqueued_several_times(queue: Queue) -> None:
+    """
+    Each has a payload of its own.
+    """
+    first, second = queue.enqueue_many([new_task(payload={"to": ["ada"], "n": 1})] * 2)
+
+    first.payload["n"] = 2
+    first.payload["to"].append("eve")
+
+    assert {"to": ["ada"], "n": 1} == second.payload == queue.find(first).payload
 
 
 def test_ten_thousand_tasks_with_one_bad_among_them_store_nothing(queue: Queue) -> None:

@@ -1,5 +1,6 @@
 """TaskIds: UUIDs of version 7 that rise, whatever clock and threads do."""
 
+import pickle
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,8 +15,8 @@ from app.domain.identifiers import TaskIds, checked_task_id
 def ids_at(*moments: int, random: Callable[[int], bytes] = bytes) -> list[UUID]:
     """Ids made while the clock showed these milliseconds, one after the other."""
     clock = iter(moments)
-    new_id = TaskIds(lambda: next(clock), random)
-    return [new_id() for _ in moments]
+    new_ids = TaskIds(lambda: next(clock), random)
+    return [new_ids(1)[0] for _ in moments]
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:
@@ -42,7 +43,7 @@ def test_ids_differ_by_chance() -> None:
     """
     one, other = TaskIds(lambda: 7), TaskIds(lambda: 7)
 
-    assert one() != other()
+    assert one(1) != other(1)
 
 
 def test_ids_of_one_millisecond_rise() -> None:
@@ -52,6 +53,28 @@ def test_ids_of_one_millisecond_rise() -> None:
     made = ids_at(*[5] * 1000, random=lambda size: b"\xff" * size)
 
     assert all(one < other for one, other in pairwise(made))
+
+
+def test_ids_made_at_once_rise_and_those_made_next_rise_above_them() -> None:
+    """
+    However many are asked for, in one millisecond.
+    """
+    new_ids = TaskIds(lambda: 5, random=lambda size: b"\xff" * size)
+    made = [*new_ids(3), *new_ids(0), *new_ids(500), *new_ids(1)]
+
+    assert 504 == len(made)
+    assert all(one < other for one, other in pairwise(made))
+
+
+def test_an_id_is_what_uuid_itself_makes_of_its_number() -> None:
+    """
+    In every way one can look at it, also once pickled.
+    """
+    [made] = TaskIds()(1)
+    same = UUID(int=made.int)
+
+    assert (same, hash(same), repr(same), same.is_safe) == (made, hash(made), repr(made), made.is_safe)
+    assert same == pickle.loads(pickle.dumps(made))
 
 
 def test_the_counter_crosses_from_its_low_bits_into_its_high_ones() -> None:
@@ -77,16 +100,16 @@ def test_ids_rise_when_the_clock_is_set_back() -> None:
 
 def test_ids_made_by_many_threads_rise_in_each_and_differ_in_all() -> None:
     """
-    Eight threads make a thousand ids each at once.
+    Eight threads make a thousand times three ids each at once.
     """
-    new_id = TaskIds(lambda: 5)
+    new_ids = TaskIds(lambda: 5)
     gate = threading.Barrier(8)
     made: list[list[UUID]] = [[] for _ in range(8)]
 
     def make(mine: list[UUID]) -> None:
         gate.wait(timeout=10)
         for _ in range(1000):
-            mine.append(new_id())
+            mine += new_ids(3)
 
     threads = [threading.Thread(target=make, args=(mine,)) for mine in made]
     for thread in threads:
@@ -95,14 +118,14 @@ def test_ids_made_by_many_threads_rise_in_each_and_differ_in_all() -> None:
         thread.join()
 
     assert all(mine == sorted(mine) for mine in made)
-    assert 8000 == len({one for mine in made for one in mine})
+    assert 24_000 == len({one for mine in made for one in mine})
 
 
 def test_an_id_may_be_given_as_text() -> None:
     """
     In the forms that UUID reads.
     """
-    made = TaskIds()()
+    [made] = TaskIds()(1)
 
     assert [made, made, made] == [checked_task_id(made), checked_task_id(str(made)), checked_task_id(made.hex)]
 

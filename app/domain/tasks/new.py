@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.domain.errors import InvalidInput
-from app.domain.json import JsonText
+from app.domain.json import JsonText, checked_json
 from app.domain.moments import checked_moment, checked_seconds
 from app.domain.names import checked_name, checked_names
 from app.domain.numbers import checked_whole_number
@@ -34,13 +34,16 @@ class NewTask:
     correlation_id: str | None = None
     tags: Sequence[str] = ()
 
-    encoded: JsonText = field(init=False, repr=False, compare=False)
+    text: str = field(init=False, repr=False, compare=False)
     """The payload as it is stored: taken at construction, so that a later change of the dict changes nothing."""
+    size: int = field(init=False, repr=False, compare=False)
+    """Its bytes in UTF-8."""
 
     def __post_init__(self) -> None:
         checked_name("type", self.type)
         checked_name("queue", self.queue)
-        checked_whole_number("priority", self.priority)
+        if type(self.priority) is not int or self.priority:
+            checked_whole_number("priority", self.priority)
         if self.max_attempts is not None:
             checked_whole_number("max_attempts", self.max_attempts, low=1)
         if self.scheduled_at is not None:
@@ -53,8 +56,16 @@ class NewTask:
             object.__setattr__(self, "timeout", checked_seconds("timeout", self.timeout, positive=True))
         if self.delay is not None:
             object.__setattr__(self, "delay", checked_seconds("delay", self.delay))
-        tags = checked_names("tags", self.tags, wildcard=True)
-        if len(tags) > MAX_TAGS:
-            raise InvalidInput("tags", self.tags, f"must be at most {MAX_TAGS}, not {len(tags)}")
-        object.__setattr__(self, "tags", tags)
-        object.__setattr__(self, "encoded", JsonText.of(self.payload, field="payload"))
+        if type(self.tags) is not tuple or self.tags:
+            tags = checked_names("tags", self.tags, wildcard=True)
+            if len(tags) > MAX_TAGS:
+                raise InvalidInput("tags", self.tags, f"must be at most {MAX_TAGS}, not {len(tags)}")
+            object.__setattr__(self, "tags", tags)
+        # Apart, because one object more per task is as much again for the garbage collector.
+        text, size = checked_json(self.payload, field="payload")
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "size", size)
+
+    @property
+    def encoded(self) -> JsonText:
+        return JsonText(self.text, self.size)

@@ -25,20 +25,32 @@ class ArrayText(TypeDecorator[Any]):
     def process_bind_param(self, value: Sequence[Any] | None, dialect: Any) -> str | None:
         if value is None:
             return None
-        return "{" + ",".join(self._elements(value)) + "}"
+        return "{" + self._joined(value) + "}"
 
     def bind_expression(self, bindvalue: Any) -> Any:
         return cast(bindvalue, ARRAY(self.of))
 
-    def _elements(self, values: Iterable[Any]) -> Iterable[str]:
+    def _joined(self, values: Sequence[Any]) -> str:
+        # All at once where that is possible: per element it is a third of what a new task costs here.
         if self.of is Uuid:
-            return [value.hex for value in values]
+            return b"".join([value.int.to_bytes(16, "big") for value in values]).hex(",", 16)
+        if self.of is Text and values and None not in values:
+            joined = _SEPARATOR.join(values)
+            if joined.count(_SEPARATOR) == len(values) - 1:
+                return _quoted(joined).replace(_SEPARATOR, '","')
+        return ",".join(self._elements(values))
+
+    def _elements(self, values: Iterable[Any]) -> Iterable[str]:
         if self.of in (Integer, BigInteger):
             # Not str(): an enumeration of numbers has words of its own for itself.
             return ["NULL" if value is None else int.__repr__(value) for value in values]
         if self.of is Double:
             return ["NULL" if value is None else float.__repr__(float(value)) for value in values]
         return ["NULL" if value is None else _quoted(str(value)) for value in values]
+
+
+_SEPARATOR = "\x1f"
+"""ASCII's own for this: in neither names nor JSON, which writes it as an escape."""
 
 
 def _quoted(text: str) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from app.domain.errors import InvalidInput
+from app.domain.garbage import left_alone
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.tasks.events import TaskCreated
@@ -28,7 +29,7 @@ class EnqueueTasks:
     needs_transaction: ClassVar[bool] = False
 
     jobs: JobCatalog
-    new_id: Callable[[], TaskId]
+    new_ids: Callable[[int], list[TaskId]]
     max_attempts: int
     max_payload: int
 
@@ -39,7 +40,7 @@ class EnqueueTasks:
         """
         if not isinstance(new, Iterable):
             raise InvalidInput("new", new, "must be a list of NewTask")
-        additions = [self._addition(index, one) for index, one in enumerate(new)]
+        additions = self._additions(list(new))
         if not additions:
             return []
         tasks = tx.tasks.add(additions)
@@ -49,17 +50,27 @@ class EnqueueTasks:
                 tx.record(TaskCreated(task=task.snapshot()))
         return tasks
 
-    def _addition(self, index: int, new: NewTask) -> Addition:
-        if not isinstance(new, NewTask):
-            raise InvalidInput(f"new[{index}]", new, "must be a NewTask")
-        if new.encoded.size > self.max_payload:
-            rule = f"must be at most {self.max_payload} bytes as JSON, not {new.encoded.size}"
-            raise InvalidInput("payload", new.payload, rule)
-        max_attempts = new.max_attempts
-        if max_attempts is None:
-            job = self.jobs.get(new.type)
-            max_attempts = (job.max_attempts if job else None) or self.max_attempts
-        return Addition(id=self.new_id(), new=new, max_attempts=max_attempts)
+    @left_alone
+    def _additions(self, new: list[NewTask]) -> list[Addition]:
+        budgets: dict[str, int] = {}
+        additions = []
+        for index, (task_id, one) in enumerate(zip(self.new_ids(len(new)), new, strict=True)):
+            if not isinstance(one, NewTask):
+                raise InvalidInput(f"new[{index}]", one, "must be a NewTask")
+            if one.size > self.max_payload:
+                rule = f"must be at most {self.max_payload} bytes as JSON, not {one.size}"
+                raise InvalidInput("payload", one.payload, rule)
+            max_attempts = one.max_attempts
+            if max_attempts is None:
+                max_attempts = budgets.get(one.type)
+                if max_attempts is None:
+                    max_attempts = budgets[one.type] = self._budget(one.type)
+            additions.append(Addition(task_id, one, max_attempts))
+        return additions
+
+    def _budget(self, type: str) -> int:
+        job = self.jobs.get(type)
+        return (job.max_attempts if job else None) or self.max_attempts
 
 
 @dataclass(frozen=True, slots=True)

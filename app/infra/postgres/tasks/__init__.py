@@ -11,7 +11,7 @@ from app.domain.tasks.outcomes import Completed, Failed, GivenUp
 from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settled, Settlement
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tasks.add import ADD, add_parameters, added_task
+from app.infra.postgres.tasks.add import ADD, add_parameters, added_tasks
 from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, next_due_of, time_front_of
 from app.infra.postgres.tasks.operate import (
     END,
@@ -47,9 +47,8 @@ class PostgresTasks:
         self._statements = statements
 
     def add(self, additions: Sequence[Addition]) -> list[WorkerTask]:
-        rows = self._statements.run(ADD, add_parameters(additions), timed=True)
-        moments = {id_: (scheduled_at, created_at) for id_, scheduled_at, created_at in rows}
-        return [added_task(addition, *moments[addition.id]) for addition in additions]
+        [(now,)] = self._statements.run(ADD, add_parameters(additions), timed=True)
+        return added_tasks(additions, now)
 
     def claim(self, request: ClaimRequest) -> list[WorkerTask]:
         if request.promote:
