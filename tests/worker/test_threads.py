@@ -9,7 +9,7 @@ import pytest
 
 from app.worker.threads import HandlerThreads
 
-PATIENCE = 10
+PATIENCE = 5
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_work_is_taken_in_the_order_it_came() -> None:
 
 
 def test_a_thread_that_was_idle_for_long_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And work that comes afterwards, or in that very moment, finds another."""
-    monkeypatch.setattr("app.worker.threads._IDLE", 0.0)
+    """And work that comes afterwards finds another."""
+    monkeypatch.setattr("app.worker.threads._IDLE", 0.00005)
     threads, ran = HandlerThreads(), SimpleQueue[threading.Thread]()
 
     used = []
@@ -94,6 +94,32 @@ def test_a_thread_that_was_idle_for_long_ends(monkeypatch: pytest.MonkeyPatch) -
     for thread in used:
         thread.join(PATIENCE)
     assert {False} == {thread.is_alive() for thread in used}
+
+
+def test_a_thread_sent_for_as_it_gives_up_waiting_comes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else would: while one is on its way, no other is sent for."""
+    monkeypatch.setattr("app.worker.threads._IDLE", 0.01)
+    threads, ran = HandlerThreads(), SimpleQueue[str]()
+
+    class SlowToGiveUp:
+        """The lock, before which a thread that has waited for long enough is overtaken by a piece of work."""
+
+        lock = threading.Lock()
+        visits = 0
+
+        def __enter__(self) -> None:
+            self.visits += 1
+            if self.visits == 3:  # to be started, to rest, and to give up
+                threads.submit(partial(ran.put, "late"))
+            self.lock.acquire()
+
+        def __exit__(self, *raised: object) -> None:
+            self.lock.release()
+
+    monkeypatch.setattr(threads, "_lock", SlowToGiveUp())
+    threads.submit(partial(ran.put, "first"))
+
+    assert ["first", "late"] == [ran.get(timeout=PATIENCE) for _ in range(2)]
 
 
 def test_no_thread_keeps_the_process_alive(gate: threading.Event) -> None:
@@ -132,3 +158,13 @@ def test_work_for_which_no_thread_can_be_started_is_run_by_those_there_are(
     gate.set()
 
     assert [1, 2, 3] == [ran.get(timeout=PATIENCE) for _ in range(3)]
+
+    monkeypatch.undo()
+    met = threading.Barrier(3)
+
+    def meets() -> None:
+        met.wait(PATIENCE)
+
+    for _ in range(2):
+        threads.submit(meets)
+    met.wait(PATIENCE)  # which it could not, had the line stayed waiting for the thread that never came
