@@ -39,13 +39,17 @@ class Interruption(Enum):
 
 
 class Host(Protocol):
-    """Who runs attempts: what they need, and whom they tell; all of it on the event loop but ``submit``."""
+    """Who runs attempts: what they need, and whom they tell; on the event loop where nothing else is said."""
 
     max_result: int
     loop: asyncio.AbstractEventLoop
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run *work* in a thread."""
+        ...
+
+    def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """Have the loop call *callback*; from any thread. Raises RuntimeError when the loop has ended."""
         ...
 
     def is_shutting_down(self) -> bool: ...
@@ -136,7 +140,7 @@ class Attempt:
         except BaseException as error:  # as above; in a thread it would only vanish
             ended = error
         try:
-            self._host.loop.call_soon_threadsafe(self._end_of_thread, ended)
+            self._host.tell(self._end_of_thread, ended)
         except RuntimeError:
             _log.warning("Task %s ended after its worker did; its outcome is dropped", self.task.id)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
@@ -13,6 +14,7 @@ from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress
 from app.worker.attempt import Attempt, Interruption
 from app.worker.deadlines import Deadlines
+from app.worker.mailbox import Mailbox
 from app.worker.options import WorkerOptions
 from app.worker.settler import Settler
 from app.worker.threads import HandlerThreads
@@ -61,6 +63,7 @@ class Slots:
         """From now on the running loop, in this thread, is where attempts run."""
         self.loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
+        self._mailbox = Mailbox(self.loop)
 
     @property
     def free(self) -> int:
@@ -103,6 +106,9 @@ class Slots:
     def submit(self, work: Callable[[], None]) -> None:
         self._threads.submit(work)
 
+    def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        self._mailbox.put(callback, *arguments)
+
     def is_shutting_down(self) -> bool:
         return self._shutting_down()
 
@@ -112,7 +118,8 @@ class Slots:
             # At once: a coroutine that reports and returns would have ended before its report arrived.
             self._keep_report(attempt, progress)
         else:
-            self.loop.call_soon_threadsafe(self._keep_report, attempt, progress)
+            # By the way that its end will take, so that the end does not overtake it.
+            self.tell(self._keep_report, attempt, progress)
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         self._attempts.discard(attempt)

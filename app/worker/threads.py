@@ -1,8 +1,11 @@
 """Threads for handlers that are plain functions: kept for reuse, never in the way of the process's end."""
 
+import logging
 import threading
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+
+_log = logging.getLogger("app.worker")
 
 _IDLE = 30.0
 """Seconds an idle thread is kept."""
@@ -12,36 +15,71 @@ class HandlerThreads:
     """Daemon threads: those of a ThreadPoolExecutor are joined when the interpreter ends, so that one hanging handler
     would keep the process alive for ever.
 
-    The bound is the caller's: a thread is started whenever none is idle.
+    Work waits in one line. While it does, one more thread is on its way to it, and never two: whoever takes a piece and
+    sees another behind it sends for the next thread before running its own. So handlers that block are all in threads
+    of their own within moments, while those that do not are run by the few threads that get hold of the interpreter,
+    without a change of threads for each. The bound is the caller's, who limits how much is run at once.
     """
 
     def __init__(self) -> None:
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._work: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
-        self._idle = 0
+        self._idle: list[
+            threading.Lock
+        ] = []  # a bell of each: it waits for the release; the last to rest is rung first
+        self._coming = False
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run *work*, which must not raise, in a thread."""
-        with self._lock:
-            starts = self._idle == 0
-            if not starts:
-                self._idle -= 1
-        if starts:
-            threading.Thread(target=self._run, args=(work,), name="app-handler", daemon=True).start()
-        else:
-            self._work.put(work)
+        # In this order, and the other way round in the thread that arrives: it sees what found it on its way.
+        self._work.append(work)
+        if not self._coming:
+            self._send_for_one()
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _send_for_one(self) -> None:
+        with self._lock:
+            if self._coming or not self._work:
+                return
+            self._coming = True
+            bell = self._idle.pop() if self._idle else None
+        if bell is not None:
+            bell.release()
+            return
+        try:
+            threading.Thread(target=self._run, name="app-handler", daemon=True).start()
+        except RuntimeError:
+            # The line stays: of the threads there are, the next to be done goes on with it, and sends again.
+            self._coming = False
+            _log.error("No thread can be started for a handler, and %d wait for one", len(self._work))
+
+    def _run(self) -> None:
+        bell = threading.Lock()
+        bell.acquire()
+        self._coming = False
         while True:
-            work()
-            with self._lock:
-                self._idle += 1
             try:
-                work = self._work.get(timeout=_IDLE)
-            except Empty:
-                with self._lock:
-                    if self._idle > 0:
-                        self._idle -= 1
-                        return
-                # Work was promised to an idle thread in this very moment: it is ours.
-                work = self._work.get()
+                work = self._work.popleft()
+            except IndexError:
+                if not self._rest(bell):
+                    return
+                continue
+            if self._work and not self._coming:
+                self._send_for_one()
+            work()
+            del work  # which holds the task, and may be the last to
+
+    def _rest(self, bell: threading.Lock) -> bool:
+        """Wait to be sent for; False when nobody did for long."""
+        with self._lock:
+            if self._work and not self._coming:
+                return True
+            self._idle.append(bell)
+        if not bell.acquire(timeout=_IDLE):
+            with self._lock:
+                if bell in self._idle:
+                    self._idle.remove(bell)
+                    return False
+            # Sent for in this very moment.
+            bell.acquire()
+        self._coming = False
+        return True

@@ -15,7 +15,6 @@ from benchmarks.shared.system import Producer, System, Work
 
 _TYPE = "bench:noop"
 _CONCURRENCY = 1_000
-_THREADS = 50
 _UNSETTLED = """
 SELECT 1 FROM worker.tasks WHERE id >= %s AND status IN ('blocked', 'pending', 'running') LIMIT 1
 """
@@ -69,7 +68,7 @@ class Ours(System):
     distributions = ("app-task-queue", "sqlalchemy", "psycopg")
     settings = {
         "concurrency": f"{_CONCURRENCY}: a claim takes as many as there are free slots, and batches of 500 are near "
-        f"the best that the database can do; {_THREADS} for plain functions, each of which has a thread",
+        "the best that the database can do; for plain functions too, which take up as many threads as block at once",
         "everything else": "as it comes",
     }
     bulk = 10_000
@@ -100,7 +99,7 @@ class Ours(System):
         tasks = _container(
             work.url,
             jobs,
-            worker_concurrency=_THREADS if work.sync else _CONCURRENCY,
+            worker_concurrency=_CONCURRENCY,
             worker_queues=("default",) if work.one_queue else (),
         )
         worker = tasks.worker()

@@ -25,6 +25,9 @@ class SlowToStart:
     def submit(self, work: Callable[[], None]) -> None:
         self.waiting.append(work)
 
+    def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        self.loop.call_soon_threadsafe(callback, *arguments)
+
     def is_shutting_down(self) -> bool:
         return False
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -43,6 +44,34 @@ async def test_progress_is_stored_while_the_handler_runs(rig: Rig, kind: str) ->
     assert (TaskStatus.RUNNING, "two of five") == (found.status, found.progress_message)
     assert [(40.0, "two of five")] == told
     assert 40 == rig.find(task).progress
+
+
+async def test_a_report_is_not_overtaken_by_the_end_of_its_attempt(rig: Rig) -> None:
+    """A busy loop hears of both in one go, and of the report first."""
+    began, ended, reported = threading.Event(), threading.Event(), threading.Event()
+
+    async def keeps_the_loop_busy(payload: Any, context: TaskContext) -> None:
+        began.set()
+        reported.wait(10)
+        time.sleep(0.05)
+
+    def ends(payload: Any, context: TaskContext) -> None:
+        began.wait(10)
+        ended.set()
+
+    def reports_and_ends(payload: Any, context: TaskContext) -> None:
+        ended.wait(10)
+        time.sleep(0.05)  # until the other thread is out of its handler
+        context.progress(40, "nearly")
+        reported.set()
+
+    for handler in (ends, reports_and_ends, keeps_the_loop_busy):
+        rig.define(handler.__name__, handler)
+    rig.enqueue("ends")
+    rig.enqueue("keeps_the_loop_busy")
+    found = await rig.drained(rig.enqueue("reports_and_ends"))
+
+    assert (TaskStatus.COMPLETED, 40, "nearly") == (found.status, found.progress, found.progress_message)
 
 
 async def test_a_flood_of_reports_leaves_the_last_one(rig: Rig) -> None:
