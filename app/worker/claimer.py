@@ -116,6 +116,8 @@ class Claimer:
                     await self._next_due()
             except (DatabaseUnavailable, SchemaMismatch) as error:
                 await self._failed(error)
+            if self._look and self._slots.free > 0:
+                continue  # a claim takes half of the slots at most
             if self._slots.running:
                 due_in = self._poll_interval
                 if self._due_at is not None and self._slots.free > 0:
