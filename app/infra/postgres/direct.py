@@ -71,6 +71,8 @@ class DirectConnections:
         self._compiled: dict[tuple[Executable, str], Compiled] = {}
         # Of all loops: a connection of psycopg belongs to none.
         self._idle: list[Any] = []
+        self.prepares: bool | None = None
+        """Whether statements may be prepared; None before the first connection."""
         self._disposals = 0
         self._room: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
         self._room = weakref.WeakKeyDictionary()
@@ -149,16 +151,25 @@ class DirectConnections:
             return None
 
     async def _connect(self) -> Any:
+        connection = await self._opened()
+        if self.prepares is None:
+            other = await self._opened()
+            try:
+                self.prepares = await _are_apart(connection, other)
+            except psycopg.Error as error:
+                connection.pgconn.finish()
+                raise self.translated(error) from error
+            finally:
+                other.pgconn.finish()
+        connection.prepare_threshold = 0 if self.prepares else None
+        return connection
+
+    async def _opened(self) -> Any:
         connection: Any = None
         try:
             connection = await greenlet_spawn(_taken_out_of, self._engine.sync_engine)
             await connection.rollback()
             await connection.set_autocommit(True)
-            cursor = await connection.execute("SELECT pg_backend_pid()")
-            (process,) = await cursor.fetchone()
-            if process == connection.info.backend_pid:
-                # No pooler in between, so what is prepared stays.
-                connection.prepare_threshold = 0
         except BaseException as error:
             if connection is not None:
                 connection.pgconn.finish()
@@ -166,6 +177,20 @@ class DirectConnections:
                 raise self.translated(error) from error
             raise
         return connection
+
+
+async def _are_apart(one: Any, other: Any) -> bool:
+    """Whether each of two connections has a server process to itself, so that what is prepared there stays there.
+
+    A transaction pooler serves both from the same few processes, whichever it hands out first, and cannot say at the
+    start of a connection which one it will be.
+    """
+    served = []
+    for connection in (one, one, other, other, one, one):
+        cursor = await connection.execute("SELECT pg_backend_pid()", prepare=False)
+        served.append((await cursor.fetchone())[0])
+    announced = one.info.backend_pid, other.info.backend_pid
+    return announced[0] != announced[1] and served == [announced[number] for number in (0, 0, 1, 1, 0, 0)]
 
 
 # The engine itself keeps what is made for it, by way of its listeners.
@@ -215,10 +240,16 @@ class DirectStatements(Statements):
         given = dict(parameters or {})
         if timed:
             given["now"] = self._now
+        values = compiled.values(given)
         try:
-            # None: prepared, where that lasts.
-            prepare = None if compiled.has_one_plan else False
-            return await answer(await self._driver.execute(compiled.text, compiled.values(given), prepare=prepare))
+            try:
+                # None: prepared, where that lasts.
+                prepare = None if compiled.has_one_plan and self._direct.prepares else False
+                return await answer(await self._driver.execute(compiled.text, values, prepare=prepare))
+            except (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement):
+                # There is a pooler after all, or it came later. Nothing was run.
+                self._direct.prepares = False
+                return await answer(await self._driver.execute(compiled.text, values, prepare=False))
         except psycopg.Error as error:
             raise self._direct.translated(error, compiled.text, invalidated=self._driver.closed) from error
 

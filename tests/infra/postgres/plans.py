@@ -20,8 +20,8 @@ class Plan:
 
     @property
     def read_through(self) -> list[str]:
-        """The tables of tasks that were read from end to end."""
-        scans = [node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"]
+        """The tables of tasks that were read from end to end, but for empty ones, such as the days to come."""
+        scans = [node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan" and _pages(node)]
         return [name for name in scans if name != "workers"]
 
     @property
@@ -71,3 +71,8 @@ def _below(node: Node) -> Iterator[Node]:
     yield node
     for child in node.get("Plans", ()):
         yield from _below(child)
+
+
+def _pages(node: dict[str, Any]) -> int:
+    pages: int = node["Shared Hit Blocks"] + node["Shared Read Blocks"]
+    return pages
