@@ -67,6 +67,8 @@ class Gatherable(Protocol[R_co]):
     """A use case whose calls may be run together: each is prepared on its own, and refused on its own."""
 
     needs_transaction: ClassVar[bool]
+    told_of: ClassVar[Sequence[type[TaskEvent]]]
+    """The events of a call; while anybody listens to them, each call goes alone and they are told in its context."""
 
     def prepared(self, *args: Any, **kwargs: Any) -> Any:
         """What a call asks for, checked."""

@@ -6,7 +6,6 @@ import inspect
 import logging
 from collections.abc import Callable
 from enum import Enum, auto
-from functools import lru_cache
 from typing import Any, Protocol
 
 from app.domain.errors import InvalidInput, QueueError
@@ -100,7 +99,7 @@ class Attempt:
         self._left = False
 
     def start(self) -> None:
-        if is_asynchronous(self._job.handler):
+        if self._job.is_asynchronous:
             self._running = self._host.loop.create_task(self._run_on_loop(), name=self.task.type)
         else:
             variables, given = contextvars.copy_context(), self._context
@@ -207,9 +206,3 @@ class Attempt:
 
     def _report(self, percent: float, message: str | None) -> None:
         self._host.report(self, percent, message)
-
-
-@lru_cache(maxsize=4096)
-def is_asynchronous(handler: Callable[..., Any]) -> bool:
-    """Whether *handler* is ``async def``, as a function or as the ``__call__`` of an object."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004

@@ -16,33 +16,49 @@ class Deadlines(Generic[A]):
 
     def __init__(self, on_late: Callable[[A], None]) -> None:
         self._on_late = on_late
-        self._waiting: dict[float, dict[A, float]] = {}
+        self._lines: dict[float, _Line[A]] = {}
 
     def add(self, one: A, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        waiting, at = self._waiting.get(seconds), loop.time() + seconds
-        if waiting is not None:
-            waiting[one] = at
-            return
-        self._waiting[seconds] = {one: at}
-        loop.call_at(at, self._look, seconds, loop)
+        at = loop.time() + seconds
+        line = self._lines.get(seconds)
+        if line is None:
+            line = self._lines[seconds] = _Line(loop)
+            line.timer = loop.call_at(at, self._look, seconds)
+        line.waiting[one] = at
 
     def remove(self, one: A, seconds: float) -> None:
         """Forget *one*, which was added with so many *seconds*, if it is still here."""
-        if (waiting := self._waiting.get(seconds)) is not None:
-            waiting.pop(one, None)
+        line = self._lines.get(seconds)
+        if line is not None and line.waiting.pop(one, None) is not None and not line.waiting:
+            self._end(line, seconds)
 
-    def _look(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        waiting, now = self._waiting[seconds], loop.time()
+    def _look(self, seconds: float) -> None:
+        line = self._lines[seconds]
+        now = line.loop.time()
         late = []
-        for one, at in waiting.items():
+        for one, at in line.waiting.items():
             if at > now:
-                loop.call_at(at, self._look, seconds, loop)
+                line.timer = line.loop.call_at(at, self._look, seconds)
                 break
             late.append(one)
         for one in late:
-            del waiting[one]
-        if not waiting:
-            # The last of them takes the timer along; it would fire for nobody for ever otherwise.
-            del self._waiting[seconds]
+            del line.waiting[one]
+        if not line.waiting:
+            self._end(line, seconds)
         for one in late:
             self._on_late(one)
+
+    def _end(self, line: "_Line[A]", seconds: float) -> None:
+        # Timeouts may be of any length, and there would be a timer for each that ever was.
+        if line.timer is not None:
+            line.timer.cancel()
+        del self._lines[seconds]
+
+
+class _Line(Generic[A]):
+    __slots__ = ("loop", "timer", "waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.timer: asyncio.TimerHandle | None = None
+        self.waiting: dict[A, float] = {}

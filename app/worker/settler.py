@@ -84,6 +84,8 @@ class Settler:
                 self._reports.setdefault((report.task.id, report.task.lease_seq), report)
             raise
         except Exception:
+            # Some of it may be stored: what needs another statement may have been refused after that.
+            self._again = True
             _log.exception("A batch of %d outcomes could not be stored; trying them one by one", len(batch))
             for one in batch:
                 await self._store_alone(one)

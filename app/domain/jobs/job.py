@@ -1,5 +1,6 @@
 """Job: the inert definition of a kind of work."""
 
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,11 +30,16 @@ class Job:
     max_attempts: int | None = None
     retry: RetryPolicy = DEFAULT_RETRY
     should_retry: ShouldRetry | None = None
+    is_asynchronous: bool = field(init=False, repr=False)
+    """Whether the handler is ``async def``, as a function or as the ``__call__`` of an object."""
 
     def __post_init__(self) -> None:
         checked_name("type", self.type)
         if not callable(self.handler):
             raise InvalidInput("handler", self.handler, "must be a function of payload and context")
+        call = getattr(self.handler, "__call__", None)  # noqa: B004
+        is_asynchronous = inspect.iscoroutinefunction(self.handler) or inspect.iscoroutinefunction(call)
+        object.__setattr__(self, "is_asynchronous", is_asynchronous)
         if self.timeout is not None:
             object.__setattr__(self, "timeout", checked_seconds("timeout", self.timeout, positive=True))
         if self.max_attempts is not None:

@@ -5,6 +5,7 @@ by way of an event loop) is several times what the driver does, and that is spar
 """
 
 import asyncio
+import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from sqlalchemy import Engine, Executable, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
@@ -66,8 +68,9 @@ class DirectConnections:
     One set for each engine, of which they are a part: they live as long as it does, and close when it is disposed of.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, root: Engine) -> None:
         self._engine = engine
+        self._process = os.getpid()
         self._compiled: dict[tuple[Executable, str], Compiled] = {}
         # Of all loops: a connection of psycopg belongs to none.
         self._idle: list[Any] = []
@@ -76,18 +79,22 @@ class DirectConnections:
         self._disposals = 0
         self._room: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
         self._room = weakref.WeakKeyDictionary()
-        event.listen(engine.sync_engine, "engine_disposed", self._close)
+        event.listen(root, "engine_disposed", self._close)
 
     @staticmethod
     def of(engine: AsyncEngine | None) -> "DirectConnections | None":
         """Those of *engine*; None where the driver is another one."""
-        if engine is None or engine.dialect.driver != "psycopg":
+        # A pool of another kind says something of how long connections may live, and who may have them.
+        if engine is None or engine.dialect.driver != "psycopg" or not isinstance(engine.pool, QueuePool):
             return None
-        made = _made.get(engine.sync_engine)
+        root = engine.sync_engine
+        while (proxied := getattr(root, "_proxied", None)) is not None:  # as of engine.execution_options()
+            root = proxied
+        made = _made.get(root)
         direct = None if made is None else made()
         if direct is None:
-            direct = DirectConnections(engine)
-            _made[engine.sync_engine] = weakref.ref(direct)
+            direct = DirectConnections(engine, root)
+            _made[root] = weakref.ref(direct)
         return direct
 
     def _close(self, _: Engine) -> None:
@@ -137,7 +144,7 @@ class DirectConnections:
             finally:
                 # Whatever interrupted a statement has left its connection in the middle of it.
                 is_whole = not connection.closed and connection.pgconn.transaction_status == TransactionStatus.IDLE
-                if is_whole and disposals == self._disposals:
+                if is_whole and disposals == self._disposals and len(self._idle) < MOST:
                     self._idle.append(connection)
                 else:
                     connection.pgconn.finish()
@@ -145,6 +152,11 @@ class DirectConnections:
             room.release()
 
     def _popped(self) -> Any:
+        if self._process != os.getpid():
+            # Forked: these are the parent's, who goes on speaking on them. Not to be closed here, so they are kept.
+            self._inherited = self._idle
+            self._idle = []
+            self._process = os.getpid()
         try:
             return self._idle.pop()
         except IndexError:

@@ -10,6 +10,8 @@ from app.usecases.transaction import Gatherable
 
 MOST = 500
 """Calls in one statement."""
+OVERDUE = 0.05
+"""Seconds after which those who wait no longer wait for the one under way: its connection may hang."""
 
 
 class _Call(NamedTuple):
@@ -18,49 +20,78 @@ class _Call(NamedTuple):
     answer: "asyncio.Future[Any]"
 
 
+_Run = Callable[[Gatherable[Any], Sequence[Any]], Awaitable[Sequence[Any]]]
+
+
 class Gathering:
     """Ten producers that wait for the disk one after the other wait ten times as long as ten that wait together.
 
     Who finds nobody under way goes at once. Who comes meanwhile waits for that, and then goes with all the others who
-    do: nobody waits for company. *run* runs several calls in one transaction.
+    do: nobody waits for company. *run* runs several calls in one transaction, and tells what is to be told after it. A
+    caller who is cancelled after that has begun gets no answer, and all else takes its course.
     """
 
-    def __init__(self, run: Callable[[Gatherable[Any], Sequence[Any]], Awaitable[Sequence[Any]]]) -> None:
+    def __init__(self, run: _Run) -> None:
         self._run = run
-        self._waiting: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Call]] = weakref.WeakKeyDictionary()
-        self._followers: set[asyncio.Task[None]] = set()
+        self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = weakref.WeakKeyDictionary()
 
-    async def add(self, use_case: Gatherable[Any], prepared: Any) -> Any:
-        """Run the call, maybe with others, and return its own answer, or raise its own error."""
+    async def add(self, use_case: Gatherable[Any], prepared: Any, *, alone: bool = False) -> Any:
+        """Run the call, unless *alone* maybe with others, and return its own answer, or raise its own error."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting.get(loop)
-        if waiting is not None:  # somebody is under way
-            call = _Call(use_case, prepared, loop.create_future())
-            waiting.append(call)
-            return await call.answer
-        self._waiting[loop] = waiting = []
-        try:
-            return (await self._run(use_case, [prepared]))[0]
-        finally:
-            if waiting:
-                follower = loop.create_task(self._go_on(loop, waiting), name="app-gathering")
-                self._followers.add(follower)  # the loop itself holds it weakly
-                follower.add_done_callback(self._followers.discard)
-            else:
-                del self._waiting[loop]
+        line = self._lines.get(loop)
+        if line is None:
+            line = self._lines[loop] = _Line(loop, self._run)
+        call = _Call(use_case, prepared, loop.create_future())
+        if alone:
+            line.send([call])
+        else:
+            line.join(call)
+        return await call.answer
 
-    async def _go_on(self, loop: asyncio.AbstractEventLoop, waiting: list[_Call]) -> None:
-        try:
-            while waiting:
-                calls = [call for call in waiting[:MOST] if not call.answer.done()]  # done: its caller was cancelled
-                del waiting[:MOST]
-                if calls:
-                    await self._answer([call for call in calls if call.use_case == calls[0].use_case])
-                    waiting[:0] = [call for call in calls if call.use_case != calls[0].use_case]
-        finally:
-            del self._waiting[loop]
-            for call in waiting:  # the loop ends
-                call.answer.cancel()
+
+class _Line:
+    """Those who wait, on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, run: _Run) -> None:
+        self._loop = weakref.ref(loop)
+        self._run = run
+        self._waiting: list[_Call] = []
+        self._sent: set[asyncio.Task[None]] = set()
+        self._groups: set[asyncio.Task[None]] = set()
+        self._overdue: asyncio.TimerHandle | None = None
+
+    def join(self, call: _Call) -> None:
+        self._waiting.append(call)
+        if not self._groups:
+            self._go()
+        elif self._overdue is None and (loop := self._loop()) is not None:
+            self._overdue = loop.call_later(OVERDUE, self._go)
+
+    def send(self, calls: list[_Call]) -> "asyncio.Task[None]":
+        """Run *calls* together, in a task that no caller's cancellation reaches."""
+        task = asyncio.get_running_loop().create_task(self._answer(calls), name="app-gathering")
+        self._sent.add(task)  # the loop itself holds it weakly
+        task.add_done_callback(self._sent.discard)
+        return task
+
+    def _go(self, _: object = None) -> None:
+        """Send whoever waits, as far as they want the same."""
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+        calls = [call for call in self._waiting if not call.answer.done()]  # done: its caller was cancelled
+        group = [call for call in calls if call.use_case == calls[0].use_case][:MOST]
+        going = {id(call) for call in group}
+        self._waiting = [call for call in calls if id(call) not in going]
+        if group:
+            task = self.send(group)
+            self._groups.add(task)
+            task.add_done_callback(self._came_back)
+
+    def _came_back(self, group: "asyncio.Task[None]") -> None:
+        self._groups.discard(group)
+        if self._waiting and not group.cancelled():
+            self._go()
 
     async def _answer(self, calls: list[_Call]) -> None:
         try:

@@ -15,7 +15,7 @@ ONE_PLAN = "app_one_plan"
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
 _MOMENT = select(cast(NOW, DateTime(timezone=True)))
-_LOCK_TIMEOUT = select(func.current_setting("lock_timeout"))
+_SETTING = select(func.current_setting(bindparam("name", type_=Text)))
 _SET_LOCK_TIMEOUT = select(func.set_config("lock_timeout", bindparam("timeout", type_=Text), True))
 
 
@@ -54,6 +54,11 @@ class Statements:
         moment: datetime = self.run(_MOMENT, timed=True)[0][0]
         return moment
 
+    def setting(self, name: str) -> str:
+        """The value of a setting of PostgreSQL's in this session."""
+        value: str = self.run(_SETTING, {"name": name})[0][0]
+        return value
+
     def quoted(self, table: str) -> str:
         """The name of one of our tables, for SQL that is written as text; schema names need no escaping."""
         return f'"{self._schema}"."{table}"'
@@ -69,7 +74,7 @@ class Statements:
         A savepoint: not for the hot path.
         """
         with self._connection.begin_nested():
-            before = self.run(_LOCK_TIMEOUT)[0][0]
+            before = self.setting("lock_timeout")
             self.run(_SET_LOCK_TIMEOUT, {"timeout": lock_timeout})
             yield
             # A savepoint that is kept would keep this too, and the transaction may be the caller's.

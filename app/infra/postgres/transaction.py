@@ -33,6 +33,10 @@ class PostgresTransaction:
             self._now = self._statements.now()
         return self._now
 
+    def is_read_committed(self) -> bool:
+        """Whether the transactions of this session are, where nobody says otherwise."""
+        return self._statements.setting("default_transaction_isolation") == "read committed"
+
     def wants(self, *kinds: type[TaskEvent]) -> bool:
         return self._publisher.wants(*kinds)
 

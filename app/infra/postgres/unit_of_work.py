@@ -63,6 +63,7 @@ class PostgresUnitOfWork:
         self._publisher = publisher
         self._schema = schema
         self._clock = clock
+        self._may_be_alone: bool | None = None
         self._threads: ThreadPoolExecutor | None = None
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -73,20 +74,19 @@ class PostgresUnitOfWork:
     async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         if self._async_engines and hasattr(use_case, "together"):
             gatherable = cast(Gatherable[R], use_case)
-            answer: R = await self._gathering.add(gatherable, gatherable.prepared(*args, **kwargs))
+            prepared = gatherable.prepared(*args, **kwargs)
+            alone = self._publisher.wants(*gatherable.told_of)
+            answer: R = await self._gathering.add(gatherable, prepared, alone=alone)
             return answer
-        return await self._arun_alone(self._attempt(use_case, args, kwargs))
+        return await self._awork(self._attempt(use_case, args, kwargs))
 
     async def _together(self, use_case: Gatherable[R], prepared: Sequence[Any]) -> Sequence[R]:
-        isolation = ISOLATION if use_case.needs_transaction else AUTOCOMMIT
-        attempt = _Attempt(isolation, self._transaction, lambda tx: use_case.together(tx, prepared))
-        return await self._arun_alone(attempt)
+        work = self._attempt_of(use_case.needs_transaction, lambda tx: use_case.together(tx, prepared))
+        return await self._awork(work)
 
-    async def _arun_alone(self, attempt: "_Attempt[R]") -> R:
-        if self._direct is not None and attempt.isolation is AUTOCOMMIT:
-            result, tx = await self._adirect(self._direct, attempt)
-        elif self._async_engines:
-            result, tx = await self._arun(self._async_engines[attempt.isolation], attempt)
+    async def _awork(self, attempt: "_Attempt[R]") -> R:
+        if self._async_engines:
+            result, tx = await self._arun(attempt)
         else:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(4, thread_name_prefix="app-database")
@@ -154,8 +154,21 @@ class PostgresUnitOfWork:
             )
 
     def _attempt(self, use_case: Callable[..., R], args: Any, kwargs: Any) -> "_Attempt[R]":
-        isolation = ISOLATION if getattr(use_case, "needs_transaction", True) else AUTOCOMMIT
-        return _Attempt(isolation, self._transaction, lambda tx: use_case(tx, *args, **kwargs))
+        needs_transaction = getattr(use_case, "needs_transaction", True)
+        return self._attempt_of(needs_transaction, lambda tx: use_case(tx, *args, **kwargs))
+
+    def _attempt_of(self, needs_transaction: bool, work: Callable[[Transaction], R]) -> "_Attempt[R]":
+        isolation = ISOLATION if needs_transaction or self._may_be_alone is False else AUTOCOMMIT
+        return _Attempt(isolation, self._transaction, work, self._is_read_committed)
+
+    def _is_read_committed(self, tx: PostgresTransaction) -> bool:
+        """Whether a statement by itself has the isolation that ours need; asked once.
+
+        ``default_transaction_isolation`` may say something else, for the database or for the role.
+        """
+        if self._may_be_alone is None:
+            self._may_be_alone = tx.is_read_committed()
+        return self._may_be_alone
 
     def _run(self, attempt: "_Attempt[R]") -> tuple[R, PostgresTransaction]:
         while True:
@@ -165,20 +178,15 @@ class PostgresUnitOfWork:
             except Exception as error:
                 attempt.judge(error)
 
-    async def _arun(self, engine: AsyncEngine, attempt: "_Attempt[R]") -> tuple[R, PostgresTransaction]:
+    async def _arun(self, attempt: "_Attempt[R]") -> tuple[R, PostgresTransaction]:
         while True:
             try:
-                async with engine.connect() as connection:
+                if self._direct is not None and attempt.isolation is AUTOCOMMIT:
+                    return await self._direct.run(
+                        lambda statements: attempt.alone(self._transaction_of(statements)), self._schema, self._now()
+                    )
+                async with self._async_engines[attempt.isolation].connect() as connection:
                     return await connection.run_sync(attempt)
-            except Exception as error:
-                attempt.judge(error)
-
-    async def _adirect(self, direct: DirectConnections, attempt: "_Attempt[R]") -> tuple[R, PostgresTransaction]:
-        while True:
-            try:
-                return await direct.run(
-                    lambda statements: attempt.alone(self._transaction_of(statements)), self._schema, self._now()
-                )
             except Exception as error:
                 attempt.judge(error)
 
@@ -199,13 +207,22 @@ class _Dead(Exception):
     """The pool gave a connection that the server has closed; the next one it gives is another, and new in the end."""
 
 
+class _NeedsTransaction(Exception):
+    """Single statements are isolated here in another way than ours have to be."""
+
+
 class _Attempt(Generic[R]):
     """One piece of work, tried on a connection, and once more when that connection was dead from the start."""
 
     def __init__(
-        self, isolation: str, begin: Callable[[Connection], PostgresTransaction], work: Callable[[Transaction], R]
+        self,
+        isolation: str,
+        begin: Callable[[Connection], PostgresTransaction],
+        work: Callable[[Transaction], R],
+        may_be_alone: Callable[[PostgresTransaction], bool],
     ) -> None:
         self.isolation = isolation
+        self._may_be_alone = may_be_alone
         self._begin = begin
         self._work = work
         self._connecting = True
@@ -233,6 +250,8 @@ class _Attempt(Generic[R]):
 
     def alone(self, tx: PostgresTransaction) -> tuple[R, PostgresTransaction]:
         """Work that needs no transaction."""
+        if not self._may_be_alone(tx):
+            raise _NeedsTransaction
         # Whatever is sent may be committed before we hear of it.
         self._connecting, self._committing = False, True
         return self._work(tx), tx
@@ -240,6 +259,9 @@ class _Attempt(Generic[R]):
     def judge(self, error: Exception) -> None:
         """Return to let the caller try again; raise otherwise."""
         if isinstance(error, _Dead):
+            return
+        if isinstance(error, _NeedsTransaction):
+            self.isolation, self._connecting = ISOLATION, True
             return
         if self._again and not self._committing and is_broken_connection(error):
             self._again = False

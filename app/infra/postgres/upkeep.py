@@ -62,9 +62,11 @@ class PostgresUpkeep:
 
     def drop_days(self) -> Sequence[date]:
         # Not yesterday's, which late ends may still come to.
-        past = [day for day in days_of(self._statements) if day < self._today() - timedelta(days=1)]
-        past = [day for day in past if is_empty(self._statements, day)]
-        if not past or not self._locked("partitions"):
+        if not any(self._is_past(day) for day in days_of(self._statements)) or not self._locked("partitions"):
+            return []
+        # Looked for anew: whoever had the lock may have dropped some.
+        past = [day for day in days_of(self._statements) if self._is_past(day) and is_empty(self._statements, day)]
+        if not past:
             return []
         self._check("drop the partitions of days of which nothing is left")
         dropped = []
@@ -86,6 +88,9 @@ class PostgresUpkeep:
             return 0
         folded: int = self._statements.run(FOLD)[0][0]
         return folded
+
+    def _is_past(self, day: date) -> bool:
+        return day < self._today() - timedelta(days=1)
 
     def _made(self, day: date) -> bool:
         if lies_in_rest(self._statements, day):

@@ -112,6 +112,8 @@ class EnqueueTask:
         )
         return self.together(tx, [new])[0]
 
+    told_of: ClassVar[tuple[type[TaskCreated], ...]] = (TaskCreated,)
+
     @staticmethod
     def prepared(*, payload: Any = NOTHING, **asked: Any) -> NewTask:
         """As in Gatherable."""

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, func, make_url, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import InvalidInput, JobCatalog, TaskContext, TaskQueueContainer
@@ -201,3 +201,33 @@ def test_an_engine_of_another_database_is_refused() -> None:
         tasks.enqueue_task().execute(type=TYPE)
 
     assert "engine: must lead to PostgreSQL (given: 'sqlite')" == str(refused.value)
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
+def test_a_database_of_another_isolation_does_not_isolate_our_statements_so(database_url: str, isolation: str) -> None:
+    """
+    Of claimers that meet there, one would get an error instead of what the other has left.
+    """
+    with engine_of(database_url) as engine, engine.begin() as connection:
+        name = connection.engine.url.database
+        connection.exec_driver_sql(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = '{isolation}'")
+    tasks = TaskQueueContainer(settings=Settings(database_url=database_url), jobs=jobs)
+
+    async def used() -> list[str]:
+        await asyncio.gather(*(tasks.enqueue_task().aexecute(type=TYPE) for _ in range(5)))
+        return [await tasks.unit_of_work().arun(_Alone()), tasks.unit_of_work().run(_Alone())]
+
+    levels = asyncio.run(used())
+    tasks.close()
+
+    assert ["read committed"] * 2 == levels
+
+
+class _Alone:
+    """A use case that needs no transaction, and says how it was isolated."""
+
+    needs_transaction = False
+
+    def __call__(self, tx: Any) -> str:
+        level: str = tx._statements.run(select(func.current_setting("transaction_isolation")))[0][0]
+        return level

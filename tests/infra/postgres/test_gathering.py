@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -44,7 +45,8 @@ async def test_calls_at_once_need_few_statements(tasks: TaskQueueContainer, asyn
         together.append(len(prepared))
         return await add(use_case, prepared)
 
-    tasks.unit_of_work()._gathering._run = counted  # type: ignore[attr-defined]
+    for line in tasks.unit_of_work()._gathering._lines.values():  # type: ignore[attr-defined]
+        line._run = counted
     await asyncio.gather(*(tasks.enqueue_task().aexecute(type=TYPE) for _ in range(50)))
 
     assert [1, 49] == together
@@ -81,9 +83,9 @@ async def test_a_caller_that_was_cancelled_while_waiting_enqueues_nothing(tasks:
     assert {0, 2} == {task.payload for task in tasks.list_tasks().execute()}
 
 
-async def test_a_first_caller_that_is_cancelled_leaves_the_others_alone(tasks: TaskQueueContainer) -> None:
+async def test_a_caller_that_gives_up_on_the_way_loses_nothing_but_the_answer(tasks: TaskQueueContainer) -> None:
     """
-    Those who wait for it go on without it.
+    What is stored all the same is told all the same; the others do not notice.
     """
     first, *others = (asyncio.ensure_future(tasks.enqueue_task().aexecute(type=TYPE)) for _ in range(3))
     await asyncio.sleep(0)
@@ -91,6 +93,56 @@ async def test_a_first_caller_that_is_cancelled_leaves_the_others_alone(tasks: T
     await asyncio.wait({first, *others})
 
     assert all(other.result().type == TYPE for other in others)
+    assert 3 == tasks.get_task_stats().execute().total
+
+
+async def test_every_stored_task_is_told_of_whenever_its_caller_gives_up(tasks: TaskQueueContainer) -> None:
+    """
+    A hundred callers with little patience, each after another moment.
+    """
+    heard: list[TaskCreated] = []
+    tasks.signals().created.connect(lambda sender, event: heard.append(event), weak=False)
+
+    async def impatient(number: int) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(tasks.enqueue_task().aexecute(type=TYPE), number * 0.0002)
+
+    for number in range(100):
+        await impatient(number)
+    await tasks.enqueue_task().aexecute(type=TYPE)
+
+    stored = [task.id for task in tasks.list_tasks().execute(limit=200)]
+    assert sorted(stored) == sorted(each.task.id for each in heard)
+
+
+async def test_one_that_hangs_does_not_keep_the_others_waiting(
+    tasks: TaskQueueContainer, async_engine: AsyncEngine
+) -> None:
+    """
+    Its connection may be dead without a word; the next go beside it.
+    """
+    await tasks.enqueue_task().aexecute(type=TYPE)
+    hanging = asyncio.Event()
+    gathering = tasks.unit_of_work()._gathering  # type: ignore[attr-defined]
+    run = gathering._run
+
+    async def hangs_once(use_case: Any, prepared: Any) -> Any:
+        if not hanging.is_set():
+            hanging.set()
+            await asyncio.Event().wait()
+        return await run(use_case, prepared)
+
+    for line in gathering._lines.values():
+        line._run = hangs_once
+    stuck = asyncio.ensure_future(tasks.enqueue_task().aexecute(type=TYPE))
+    await hanging.wait()
+
+    async with asyncio.timeout(10):
+        task = await tasks.enqueue_task().aexecute(type=TYPE)
+
+    assert TYPE == task.type
+    assert not stuck.done()
+    stuck.cancel()
 
 
 async def test_each_call_is_announced_once(tasks: TaskQueueContainer) -> None:

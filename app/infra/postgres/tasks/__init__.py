@@ -106,12 +106,16 @@ class PostgresTasks:
         return [to_task(row) for row in self._statements.run(LOCK_ORPHANS, {"limit": limit})]
 
     def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
-        # First here, then where tasks go when they end: in this order none is missed on its way.
-        here = self._statements.run(LOCK_HERE, {"ids": list(ids)})
-        found = {row[0] for row in here}
-        if missing := [task_id for task_id in ids if task_id not in found]:
-            here = [*here, *self._statements.run(LOCK_FINISHED, {"ids": missing})]
-        return [to_task(row) for row in here]
+        # Here, then where tasks go when they end, and here again, for one that was on its way back: whoever moves it
+        # has it locked, so that looking waits for the move.
+        rows: list[Row[*tuple[Any, ...]]] = []
+        missing = list(ids)
+        for statement in (LOCK_HERE, LOCK_FINISHED, LOCK_HERE):
+            if missing:
+                rows += self._statements.run(statement, {"ids": missing})
+                found = {row[0] for row in rows}
+                missing = [task_id for task_id in missing if task_id not in found]
+        return [to_task(row) for row in rows]
 
     def save(self, tasks: Sequence[WorkerTask]) -> None:
         if ended := [task for task in tasks if task.status.is_final]:

@@ -39,7 +39,6 @@ from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import MAX_ERRORS
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW, after
-from app.infra.postgres.statements import ONE_PLAN
 from app.infra.postgres.tables import finished, tasks
 from app.infra.postgres.tasks.tally import tallied
 
@@ -151,7 +150,7 @@ def _report() -> Any:
     )
 
 
-COMPLETE = _complete().execution_options(**{ONE_PLAN: True})
+COMPLETE = _complete()
 FINISH = _finish()
 PUT_BACK = _put_back()
 SETTLED_BEFORE = _settled_before()
