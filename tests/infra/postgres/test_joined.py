@@ -1,13 +1,15 @@
 """Joined transactions: what is enqueued in somebody's session or connection shares its fate, with every driver."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from app import NewTask, TaskStatus
+from app import JobCatalog, NewTask, TaskQueueContainer, TaskStatus
 from tests.infra.postgres.callers import SYNC_DRIVERS, SYNC_KINDS, TYPE, Shop, engine_of, opened, tells
 
 
@@ -153,3 +155,33 @@ def test_every_verb_waits_for_the_commit(shop: Shop, kind: str, engine: Engine) 
     assert (TaskStatus.CANCELLED, TaskStatus.PENDING) == (cancelled.status, again.status)
     assert tells(kind, "created", "created", "cancelled", "retried") == shop.told.names
     assert [task.id for task in added] == [task.id for task in shop.tasks.list_tasks().execute(type=TYPE)][::-1]
+
+
+def test_a_task_on_its_way_back_from_history_is_waited_for(engine: Engine) -> None:
+    """
+    Somebody retries it in a transaction that is still open; whoever cancels it meanwhile finds it, once that commits.
+    """
+    tasks = TaskQueueContainer(engine=engine, jobs=JobCatalog())
+    task = tasks.enqueue_task().execute(type=TYPE)
+    tasks.cancel_task().execute(task.id)
+
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as connection:
+            tasks.retry_task().execute_in(connection, task.id)
+            cancelling = pool.submit(tasks.cancel_task().execute, task.id)
+            wait_for_a_lock(engine)
+        cancelled = cancelling.result(10)
+
+    assert TaskStatus.CANCELLED == cancelled.status
+
+
+def wait_for_a_lock(engine: Engine) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    deadline = monotonic() + 10
+    while monotonic() < deadline:
+        with engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
+    pytest.fail("nobody waits")

@@ -1,0 +1,59 @@
+"""Outcomes that the database refuses: the others of their batch are stored, and told as what they are."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import Engine, text
+
+from app import JobCatalog, TaskContext, TaskQueueContainer, TaskStatus
+from app.infra.settings import Settings
+
+
+@pytest.fixture
+def jobs() -> JobCatalog:
+    jobs = JobCatalog()
+    met = asyncio.Event()
+
+    @jobs.define("good")
+    async def good(payload: object, context: TaskContext) -> None:
+        await met.wait()
+
+    @jobs.define("bad", max_attempts=1)
+    async def bad(payload: object, context: TaskContext) -> None:
+        met.set()
+        raise ValueError("no")
+
+    return jobs
+
+
+async def test_the_others_of_a_batch_are_told_as_completed(engine: Engine, database_url: str, jobs: JobCatalog) -> None:
+    """
+    What completed has a statement of its own, which is through when that of the failed one is refused: by somebody's
+    trigger, say. It is not taken for a lost lease when the batch is tried one by one.
+    """
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN IF NEW.errors IS NOT NULL AND NEW.error LIKE 'ValueError%' THEN RAISE 'refused'; END IF;"
+                " RETURN NEW; END $$"
+            )
+        )
+        connection.execute(
+            text("CREATE TRIGGER refuse BEFORE INSERT ON worker.finished FOR EACH ROW EXECUTE FUNCTION refuse()")
+        )
+    tasks = TaskQueueContainer(settings=Settings(database_url=database_url, worker_concurrency=10), jobs=jobs)
+    told: list[str] = []
+    tasks.signals().completed.connect(lambda sender, event: told.append("completed"), weak=False)
+    tasks.signals().lease_lost.connect(lambda sender, event: told.append("lease lost"), weak=False)
+    tasks.signals().failed.connect(lambda sender, event: told.append("failed"), weak=False)
+    for type_ in ("good", "good", "good", "bad"):
+        await tasks.enqueue_task().aexecute(type=type_)
+
+    await tasks.worker().drain()
+    found = {task.type: task for task in await tasks.list_tasks().aexecute()}
+    await tasks.aclose()
+
+    assert ["completed"] * 3 + ["failed"] == sorted(told)
+    assert (TaskStatus.COMPLETED, TaskStatus.FAILED) == (found["good"].status, found["bad"].status)
+    assert "OutcomeNotStorable" in (found["bad"].error or "")
