@@ -60,7 +60,7 @@ def story() -> str:
 
 def _told() -> Iterator[tuple[str, WorkerTask]]:
     now = datetime(2026, 11, 22, tzinfo=UTC)
-    task = WorkerTask(id=TaskIds()(), type="email:send", payload={}, scheduled_at=now, created_at=now)
+    task = WorkerTask(id=TaskIds()(1)[0], type="email:send", payload={}, scheduled_at=now, created_at=now)
     lost, broken = Failure("WorkerLost", "killed"), Failure("ValueError", "no")
     yield "enqueued, with `max_attempts` 3", task
     steps: list[tuple[str, Outcome]] = [
