@@ -23,7 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from app.infra.postgres.sockets import is_readable
-from app.infra.postgres.statements import ONE_PLAN, Rows, Statements
+from app.infra.postgres.statements import Rows, Statements
 from app.infra.postgres.tables import SCHEMA
 
 R = TypeVar("R")
@@ -46,7 +46,6 @@ class Compiled:
             compile_kwargs={"render_postcompile": True},
         )
         self.text = str(compiled)
-        self.has_one_plan = bool(statement.get_execution_options().get(ONE_PLAN))
         self._constants = {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
         self._senders: list[tuple[str, Callable[[Any], Any]]] = []
         for name, bind in compiled.binds.items():
@@ -164,16 +163,22 @@ class DirectConnections:
 
     async def _connect(self) -> Any:
         connection = await self._opened()
-        if self.prepares is None:
-            other = await self._opened()
-            try:
-                self.prepares = await _are_apart(connection, other)
-            except psycopg.Error as error:
-                connection.pgconn.finish()
+        try:
+            if self.prepares is None:
+                other = await self._opened()
+                try:
+                    self.prepares = await _are_apart(connection, other)
+                finally:
+                    other.pgconn.finish()
+            if self.prepares:
+                # Planned anew each time all the same: the right plan depends on how much there is, and is asked for.
+                await connection.execute("SET plan_cache_mode = force_custom_plan")
+                connection.prepare_threshold = 0
+        except BaseException as error:
+            connection.pgconn.finish()
+            if isinstance(error, psycopg.Error):
                 raise self.translated(error) from error
-            finally:
-                other.pgconn.finish()
-        connection.prepare_threshold = 0 if self.prepares else None
+            raise
         return connection
 
     async def _opened(self) -> Any:
@@ -256,7 +261,7 @@ class DirectStatements(Statements):
         try:
             try:
                 # None: prepared, where that lasts.
-                prepare = None if compiled.has_one_plan and self._direct.prepares else False
+                prepare = None if self._direct.prepares else False
                 return await answer(await self._driver.execute(compiled.text, values, prepare=prepare))
             except (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement):
                 # There is a pooler after all, or it came later. Nothing was run.

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql import column
 
 from app.infra.postgres.direct import DirectConnections
-from app.infra.postgres.statements import ONE_PLAN, Statements
+from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 
 _log = logging.getLogger("app.notifications")
@@ -30,7 +30,7 @@ _LAST_WORDS = 1.0
 """Seconds that the end of a process, or of its queue, waits for what is still to be told."""
 
 _queues = func.unnest(bindparam("queues", type_=ARRAY(Text))).table_valued(column("queue", Text)).render_derived()
-NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), _queues.c.queue)).execution_options(**{ONE_PLAN: True})
+NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), _queues.c.queue))
 
 
 def channel_of(schema: str) -> str:

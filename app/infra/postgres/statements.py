@@ -10,8 +10,6 @@ from sqlalchemy import Connection, DateTime, Executable, Row, Text, bindparam, c
 from app.infra.postgres.moments import NOW
 from app.infra.postgres.tables import SCHEMA
 
-ONE_PLAN = "app_one_plan"
-"""Execution option of statements for which there is but one sensible plan, however much is asked for."""
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
 _MOMENT = select(cast(NOW, DateTime(timezone=True)))

@@ -15,7 +15,6 @@ from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW
-from app.infra.postgres.statements import ONE_PLAN
 from app.infra.postgres.tables import Moment, tasks
 
 _new = rows_of(
@@ -68,7 +67,7 @@ _added = (
 )  # fmt: skip
 
 # Answers with its moment alone: all else is known here, and RETURNING would cost a third of the insert again.
-ADD = select(cast(NOW, Moment)).add_cte(_added).execution_options(**{ONE_PLAN: True})
+ADD = select(cast(NOW, Moment)).add_cte(_added)
 
 
 def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
