@@ -84,45 +84,6 @@ async def test_drain_refills_a_freed_slot_while_others_are_busy(rig: Rig) -> Non
     await tasks.aclose()
 
 
-async def test_handlers_that_block_have_every_slot_at_once(rig: Rig) -> None:
-    """Plain functions share threads only while they are short: twenty that wait for each other all get one."""
-    met = threading.Barrier(20)
-
-    def meets(payload: Any, context: TaskContext) -> None:
-        met.wait(10)
-
-    settings = rig.tasks.settings().replaced(worker_poll_interval=30, worker_concurrency=20)
-    tasks = TaskQueueContainer(settings=settings, jobs=rig.jobs)
-    rig.define("meets", meets, max_attempts=1)
-    other = Rig(tasks, rig.jobs)
-    all_of_them = [other.enqueue("meets") for _ in range(40)]
-
-    async with other.working():
-        found = [await other.until(task, TaskStatus.COMPLETED) for task in all_of_them]
-    assert 40 == len(found)
-    await tasks.aclose()
-
-
-async def test_drain_fills_all_of_its_slots(rig: Rig) -> None:
-    """A claim takes half of many slots at most, and the next one follows without waiting for a poll."""
-    met = threading.Barrier(20)
-
-    def meets(payload: Any, context: TaskContext) -> None:
-        met.wait(10)
-
-    settings = rig.tasks.settings().replaced(worker_poll_interval=30, worker_concurrency=20)
-    tasks = TaskQueueContainer(settings=settings, jobs=rig.jobs)
-    rig.define("meets", meets, max_attempts=1)
-    other = Rig(tasks, rig.jobs)
-    all_of_them = [other.enqueue("meets") for _ in range(20)]
-
-    await tasks.worker().drain()
-    found = [await other.until(task, TaskStatus.COMPLETED) for task in all_of_them]
-    await tasks.aclose()
-
-    assert 20 == len(found)
-
-
 async def test_drain_begins_a_retry_when_it_is_due_though_others_are_busy(rig: Rig) -> None:
     """It does not wait for the end of a long task, nor for a poll."""
     retried = asyncio.Event()
