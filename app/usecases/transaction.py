@@ -83,7 +83,8 @@ class UnitOfWork(Protocol):
     """The only one who commits.
 
     A use case that is one statement, or several of which each may stand alone, says ``needs_transaction = False``: what
-    it does is then committed by the statement itself, without a BEGIN and a COMMIT to wait for.
+    it does is then committed by the statement itself, without a BEGIN and a COMMIT to wait for. One that says
+    ``outlives_its_caller = True`` goes on when whoever awaits it is cancelled, so that what it stored is told as well.
     """
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -64,6 +64,7 @@ class PostgresUnitOfWork:
         self._schema = schema
         self._clock = clock
         self._may_be_alone: bool | None = None
+        self._outliving: set[asyncio.Task[Any]] = set()
         self._threads: ThreadPoolExecutor | None = None
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -78,7 +79,13 @@ class PostgresUnitOfWork:
             alone = self._publisher.wants(*gatherable.told_of)
             answer: R = await self._gathering.add(gatherable, prepared, alone=alone)
             return answer
-        return await self._awork(self._attempt(use_case, args, kwargs))
+        attempt = self._attempt(use_case, args, kwargs)
+        if not getattr(use_case, "outlives_its_caller", False):
+            return await self._awork(attempt)
+        outliving = asyncio.get_running_loop().create_task(self._awork(attempt), name="app-outliving")
+        self._outliving.add(outliving)  # the loop itself holds it weakly
+        outliving.add_done_callback(self._outliving.discard)
+        return await asyncio.shield(outliving)
 
     async def _together(self, use_case: Gatherable[R], prepared: Sequence[Any]) -> Sequence[R]:
         work = self._attempt_of(use_case.needs_transaction, lambda tx: use_case.together(tx, prepared))

@@ -27,6 +27,7 @@ class EnqueueTasks:
     """
 
     needs_transaction: ClassVar[bool] = False
+    outlives_its_caller: ClassVar[bool] = True
 
     jobs: JobCatalog
     new_ids: Callable[[int], list[TaskId]]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import InvalidInput, JobCatalog, TaskCreated, TaskQueueContainer
+from app import InvalidInput, JobCatalog, NewTask, TaskCreated, TaskQueueContainer
 from app.infra.settings import Settings
 from tests.infra.postgres.callers import TYPE
 
@@ -113,6 +113,27 @@ async def test_every_stored_task_is_told_of_whenever_its_caller_gives_up(tasks: 
 
     stored = [task.id for task in tasks.list_tasks().execute(limit=200)]
     assert sorted(stored) == sorted(each.task.id for each in heard)
+
+
+async def test_every_task_of_a_bulk_is_told_of_whenever_its_caller_gives_up(tasks: TaskQueueContainer) -> None:
+    """
+    A bulk goes by itself, and on without its caller.
+    """
+    heard: list[TaskCreated] = []
+    tasks.signals().created.connect(lambda sender, event: heard.append(event), weak=False)
+
+    for number in range(60):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(tasks.enqueue_tasks().aexecute([NewTask(type=TYPE)] * 3), number * 0.0003)
+    await eventually_settled(tasks)
+
+    stored = [task.id for task in tasks.list_tasks().execute(limit=200)]
+    assert sorted(stored) == sorted(each.task.id for each in heard)
+
+
+async def eventually_settled(tasks: TaskQueueContainer) -> None:
+    if under_way := set(tasks.unit_of_work()._outliving):  # type: ignore[attr-defined]
+        await asyncio.wait(under_way, timeout=10)
 
 
 async def test_one_that_hangs_does_not_keep_the_others_waiting(
