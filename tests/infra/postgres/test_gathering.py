@@ -98,7 +98,7 @@ async def test_a_caller_that_gives_up_on_the_way_loses_nothing_but_the_answer(ta
 
 async def test_every_stored_task_is_told_of_whenever_its_caller_gives_up(tasks: TaskQueueContainer) -> None:
     """
-    A hundred callers with little patience, each after another moment.
+    Two hundred callers with little patience, each giving up at another moment of the way.
     """
     heard: list[TaskCreated] = []
     tasks.signals().created.connect(lambda sender, event: heard.append(event), weak=False)
@@ -107,11 +107,12 @@ async def test_every_stored_task_is_told_of_whenever_its_caller_gives_up(tasks: 
         with suppress(TimeoutError):
             await asyncio.wait_for(tasks.enqueue_task().aexecute(type=TYPE), number * 0.0002)
 
-    for number in range(100):
-        await impatient(number)
+    await tasks.enqueue_task().aexecute(type=TYPE)  # connected from here on
+    for number in range(200):
+        await impatient(number % 20)
     await tasks.enqueue_task().aexecute(type=TYPE)
 
-    stored = [task.id for task in tasks.list_tasks().execute(limit=200)]
+    stored = [task.id for task in tasks.list_tasks().execute(limit=1000)]
     assert sorted(stored) == sorted(each.task.id for each in heard)
 
 
@@ -122,12 +123,13 @@ async def test_every_task_of_a_bulk_is_told_of_whenever_its_caller_gives_up(task
     heard: list[TaskCreated] = []
     tasks.signals().created.connect(lambda sender, event: heard.append(event), weak=False)
 
-    for number in range(60):
+    await tasks.enqueue_tasks().aexecute([NewTask(type=TYPE)])  # connected from here on
+    for number in range(200):
         with suppress(TimeoutError):
-            await asyncio.wait_for(tasks.enqueue_tasks().aexecute([NewTask(type=TYPE)] * 3), number * 0.0003)
+            await asyncio.wait_for(tasks.enqueue_tasks().aexecute([NewTask(type=TYPE)]), number % 20 * 0.0002)
     await eventually_settled(tasks)
 
-    stored = [task.id for task in tasks.list_tasks().execute(limit=200)]
+    stored = [task.id for task in tasks.list_tasks().execute(limit=1000)]
     assert sorted(stored) == sorted(each.task.id for each in heard)
 
 
