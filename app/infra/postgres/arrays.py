@@ -3,7 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Double, Integer, Text, Uuid, bindparam, cast, column, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Double,
+    Integer,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.sql.type_api import TypeEngine
 from sqlalchemy.types import TypeDecorator
 
@@ -64,3 +79,32 @@ def rows_of(name: str, **columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> An
     arrays: list[Any] = [bindparam(f"{each}_list", type_=ArrayText(kind)) for each, kind in columns.items()]
     pairs = [column(each, kind) for each, kind in columns.items()]
     return func.unnest(*arrays).table_valued(*pairs, name=name).render_derived()
+
+
+class ValuesById:
+    """Array parameters that hold something for each of the ids in ``id_list``, which is sorted.
+
+    What a join with ``rows_of`` would say, for statements that look for rows by their ids. A join leaves the planner a
+    choice, and it chooses by how many rows it believes there are: of a table that was empty when its statistics were
+    made, and is full of dead rows since, it would read the whole index. Here there is none: the ids are looked up, and
+    for each row its place among them is found by bisection.
+    """
+
+    def __init__(self, name: str, **columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> None:
+        arrays = {"id": Uuid, **columns}
+        # Each parameter is read once, whatever the number of rows.
+        read = select(*(bindparam(f"{each}_list", type_=ArrayText(kind)).label(each) for each, kind in arrays.items()))
+        given = read.cte(name).prefix_with("MATERIALIZED")
+        self._lists = {
+            each: select(type_coerce(given.c[each], ARRAY(kind))).scalar_subquery() for each, kind in arrays.items()
+        }
+
+    def names(self, id_: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether *id_* is among the ids."""
+        # Cast, or it would be read as ANY of the rows of a subquery.
+        return id_ == any_(cast(self._lists["id"], ARRAY(Uuid)))
+
+    def of(self, id_: ColumnElement[Any], column: str) -> ColumnElement[Any]:
+        """What *column* holds for *id_*."""
+        element: ColumnElement[Any] = self._lists[column][func.width_bucket(id_, self._lists["id"])]
+        return element

@@ -30,6 +30,7 @@ from app.infra.postgres.tasks.settle import (
     REPORT,
     SETTLED_BEFORE,
     accepted,
+    by_id,
     complete_parameters,
     finish_parameters,
     lease_parameters,
@@ -73,7 +74,7 @@ class PostgresTasks:
         completed: list[Settlement] = []
         ended: list[Settlement] = []
         back: list[Settlement] = []
-        for one in settlements:
+        for one in by_id(settlements):
             if isinstance(one.outcome, Completed):
                 completed.append(one)
             elif isinstance(one.outcome, Failed | GivenUp):
@@ -94,7 +95,7 @@ class PostgresTasks:
         return Settled(frozenset(done), at)
 
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
-        return _settled(self._statements.run(SETTLED_BEFORE, lease_parameters(settlements), timed=True))
+        return _settled(self._statements.run(SETTLED_BEFORE, lease_parameters(by_id(settlements)), timed=True))
 
     def progress(self, reports: Sequence[Progress]) -> frozenset[TaskId]:
         return frozenset(row[0] for row in self._statements.run(REPORT, progress_parameters(reports)))

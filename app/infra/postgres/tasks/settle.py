@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import (
     JSON,
     BigInteger,
+    ColumnElement,
     Double,
-    FromClause,
     Integer,
     Text,
     Uuid,
@@ -37,7 +37,7 @@ from app.domain.tasks.outcomes import TRANSITION_OF, Completed, Failed, GivenUp,
 from app.domain.tasks.repository import Progress, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import MAX_ERRORS
-from app.infra.postgres.arrays import rows_of
+from app.infra.postgres.arrays import ValuesById
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.tables import finished, tasks
 from app.infra.postgres.tasks.tally import tallied
@@ -51,19 +51,19 @@ _LEASE: dict[str, Any] = {"id": Uuid, "lease_seq": BigInteger}
 _raised = tasks.c.lease_seq + bindparam("raised", type_=Integer)
 
 
-def _holds_lease(given: FromClause) -> Any:
+def _holds_lease(given: ValuesById) -> Any:
     return and_(
-        tasks.c.id == given.c.id,
-        tasks.c.lease_seq == given.c.lease_seq,  # the fence: a newer claim wins
+        given.names(tasks.c.id),
+        tasks.c.lease_seq == given.of(tasks.c.id, "lease_seq"),  # the fence: a newer claim wins
         tasks.c.status == _RUNNING,
     )
 
 
-def _errors_with(given: FromClause) -> Any:
+def _errors_with(failure: ColumnElement[Any]) -> Any:
     before = func.coalesce(tasks.c.errors, cast(literal("[]", Text), JSONB))
     kept = case((func.jsonb_array_length(before) >= MAX_ERRORS, before.op("-")(0)), else_=before)
-    entry = cast(given.c.failure, JSONB).op("||")(func.jsonb_build_object("attempt", tasks.c.attempts, "at", NOW))
-    return case((given.c.failure.is_(None), tasks.c.errors), else_=kept.op("||")(func.jsonb_build_array(entry)))
+    entry = cast(failure, JSONB).op("||")(func.jsonb_build_object("attempt", tasks.c.attempts, "at", NOW))
+    return case((failure.is_(None), tasks.c.errors), else_=kept.op("||")(func.jsonb_build_array(entry)))
 
 
 def _counted(changed: Any) -> Any:
@@ -81,12 +81,12 @@ def _moved(gone: Any, columns: Sequence[str], **own: Any) -> Any:
 
 def _finish() -> Any:
     """The end of a task that did not complete."""
-    ended = rows_of("ended", **_LEASE, status=Text, line=Text, failure=Text)
+    ended = ValuesById("ended", **_LEASE, status=Text, line=Text, failure=Text)
     changed = {
-        "status": ended.c.status,
+        "status": ended.of(tasks.c.id, "status"),
         "lease_seq": _raised,
-        "error": func.coalesce(ended.c.line, tasks.c.error),
-        "errors": _errors_with(ended),
+        "error": func.coalesce(ended.of(tasks.c.id, "line"), tasks.c.error),
+        "errors": _errors_with(ended.of(tasks.c.id, "failure")),
     }
     kept = [each.name for each in finished.c if each.name not in {"finished_at", "result"}]
     gone = (
@@ -99,30 +99,31 @@ def _finish() -> Any:
 
 
 def _complete() -> Any:
-    done = rows_of("done", **_LEASE, result=Text)
+    done = ValuesById("done", **_LEASE, result=Text)
     kept = [each.name for each in finished.c if each.name not in {"status", "error", "finished_at", "result"}]
     gone = (
         delete(tasks)
         .where(_holds_lease(done))
-        .returning(*(tasks.c[name] for name in kept), cast(done.c.result, JSON).label("result"))
+        .returning(*(tasks.c[name] for name in kept), cast(done.of(tasks.c.id, "result"), JSON).label("result"))
         .cte("gone")
     )
     return _moved(gone, kept, status=literal(_COMPLETED, Text), result=gone.c.result, finished_at=NOW)
 
 
 def _put_back() -> Any:
-    back = rows_of("back", **_LEASE, delay=Double, given_back=Integer, line=Text, failure=Text)
+    back = ValuesById("back", **_LEASE, delay=Double, given_back=Integer, line=Text, failure=Text)
+    delay = back.of(tasks.c.id, "delay")
     changed = (
         update(tasks)
         .where(_holds_lease(back))
         .values(
             status=str(TaskStatus.PENDING),
-            attempts=tasks.c.attempts - back.c.given_back,
+            attempts=tasks.c.attempts - back.of(tasks.c.id, "given_back"),
             lease_seq=_raised,
-            scheduled_at=case((back.c.delay.is_(None), tasks.c.scheduled_at), else_=after(back.c.delay)),
-            ready=func.coalesce(back.c.delay, 0.0) <= 0.0,
-            error=func.coalesce(back.c.line, tasks.c.error),
-            errors=_errors_with(back),
+            scheduled_at=case((delay.is_(None), tasks.c.scheduled_at), else_=after(delay)),
+            ready=func.coalesce(delay, 0.0) <= 0.0,
+            error=func.coalesce(back.of(tasks.c.id, "line"), tasks.c.error),
+            errors=_errors_with(back.of(tasks.c.id, "failure")),
             worker_id=null(),
         )
         .returning(tasks.c.id)
@@ -132,20 +133,20 @@ def _put_back() -> Any:
 
 
 def _settled_before() -> Any:
-    asked = rows_of("asked", **_LEASE)
-    here = select(tasks.c.id, NOW).where(
-        tasks.c.id == asked.c.id, tasks.c.lease_seq == asked.c.lease_seq, tasks.c.status != _RUNNING
+    asked = ValuesById("asked", **_LEASE)
+    here, gone = (
+        select(table.c.id, NOW).where(asked.names(table.c.id), table.c.lease_seq == asked.of(table.c.id, "lease_seq"))
+        for table in (tasks, finished)
     )
-    gone = select(finished.c.id, NOW).where(finished.c.id == asked.c.id, finished.c.lease_seq == asked.c.lease_seq)
-    return here.union_all(gone)
+    return here.where(tasks.c.status != _RUNNING).union_all(gone)
 
 
 def _report() -> Any:
-    reported = rows_of("reported", **_LEASE, percent=Double, message=Text)
+    reported = ValuesById("reported", **_LEASE, percent=Double, message=Text)
     return (
         update(tasks)
         .where(_holds_lease(reported))
-        .values(progress=reported.c.percent, progress_message=reported.c.message)
+        .values(progress=reported.of(tasks.c.id, "percent"), progress_message=reported.of(tasks.c.id, "message"))
         .returning(tasks.c.id)
     )
 
@@ -157,12 +158,18 @@ SETTLED_BEFORE = _settled_before()
 REPORT = _report()
 
 
+def by_id(settlements: Iterable[Settlement]) -> list[Settlement]:
+    """In the order that the statements here rely on. One for all, so that two batches cannot deadlock either."""
+    return sorted(settlements, key=lambda one: one.task.id.int)
+
+
 def lease_parameters(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
     tasks = [one.task for one in settlements]
     return {"id_list": [task.id for task in tasks], "lease_seq_list": [task.lease_seq for task in tasks]}
 
 
-def progress_parameters(reports: Sequence[Progress]) -> dict[str, list[Any]]:
+def progress_parameters(reports: Iterable[Progress]) -> dict[str, list[Any]]:
+    reports = sorted(reports, key=lambda report: report.task_id.int)
     return {
         "id_list": [report.task_id for report in reports],
         "lease_seq_list": [report.lease_seq for report in reports],
