@@ -8,9 +8,9 @@ from app.domain.tasks.task import WorkerTask
 _SLOW = 0.005
 """Seconds that a search from the front may take, beside what it finds."""
 _INTERVAL = 1.0
-"""Seconds at least between two measurements of a quick front."""
+"""Seconds at least between two measurements of a quick front that brings nothing."""
 _SHARE = 40
-"""From a slow front again after so many times what the search took, which is done twice then: once to claim."""
+"""From a slow front again after so many times what the search took."""
 _SHORTEST, _LONGEST = 0.2, 2.0
 """Seconds between two claims from a slow front, at least and at most."""
 
@@ -29,7 +29,7 @@ class Bookmarks:
         self._places: dict[str, Position] = {}
         self._is_slow = False
         self.front_at = 0.0
-        """When the front is to be timed again; and claimed from, if it is slow."""
+        """When the front is to be claimed from again, if it is slow; and timed, if it brings nothing."""
 
     def after(self, now: float) -> tuple[Position, ...] | None:
         """Where to start: from these positions, at the front (empty), or nowhere before ``front_at`` (None)."""

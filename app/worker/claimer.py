@@ -23,8 +23,6 @@ PROMOTE_INTERVAL = 1.0
 """Seconds at most, for a worker that is never idle, until a scheduled task that fell due stands in line."""
 _QUIET = 0.05
 """Seconds after a claim until the worker asks what falls due next; while tasks keep coming, every claim would ask."""
-TIMED = 100
-"""For how many tasks at most the search from the front is timed: enough to meet what lies between them, too."""
 _BREATH = 0.05
 """Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
 
@@ -163,6 +161,7 @@ class Claimer:
         if lost:
             room = max(0, room - len(lost))
         claimed: list[WorkerTask] = []
+        searched: float | None = None
         polled, self._only_polling = self._only_polling, False
         after = self._bookmarks.after(asyncio.get_running_loop().time())
         # A look locks nothing; when there is no better reason than the time, it may spare the claim.
@@ -170,12 +169,12 @@ class Claimer:
         looks = bool(room and request.types and not spared and after is not None)
         if looks:
             asked = replace(request, limit=room, promote=self._time_to_promote(), after=after or ())
-            claimed = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
+            claimed, searched = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
         self._pauses.succeeded()
         for task in (*lost, *claimed):
             self._slots.start(task, request.worker_id)
         if looks and not after:
-            await self._time_the_front(request)
+            await self._time_the_front(request, searched)
         self._bookmarks.claimed(claimed)
         if len(claimed) >= room:
             self._look = True
@@ -188,12 +187,14 @@ class Claimer:
             self._ask_at = asyncio.get_running_loop().time() + _QUIET
         return len(lost) + len(claimed)
 
-    async def _time_the_front(self, request: ClaimRequest) -> None:
-        """Ask the database; our own clock would count whatever else this process does meanwhile."""
+    async def _time_the_front(self, request: ClaimRequest, searched: float | None) -> None:
+        """By the database's clock; our own would count whatever else this process does meanwhile."""
         now = asyncio.get_running_loop().time()
-        if now >= self._bookmarks.front_at:
-            took = await bounded(self._unit_of_work.arun(TimeFront(), replace(request, limit=TIMED)))
-            self._bookmarks.timed(took, now)
+        if searched is None and now >= self._bookmarks.front_at:
+            # Nothing was there to tell the time by.
+            searched = await bounded(self._unit_of_work.arun(TimeFront(), replace(request, limit=1)))
+        if searched is not None:
+            self._bookmarks.timed(searched, now)
 
     def _look_at_the_front_later(self) -> None:
         """A claim onwards that brought less than there was room for does not mean that there is no more."""

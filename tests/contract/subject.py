@@ -118,7 +118,7 @@ class Queue:
         return self.uow.run(lambda tx: tx.workers.all())
 
     def claim(self, worker_id: str = "w1", **asked: Any) -> list[WorkerTask]:
-        return self.uow.run(ClaimTasks(), request(worker_id, **asked))
+        return self.uow.run(ClaimTasks(), request(worker_id, **asked)).tasks
 
     def claim_one(self, worker_id: str = "w1") -> WorkerTask:
         [task] = self.claim(worker_id)

@@ -64,13 +64,13 @@ def test_a_transaction_sees_its_own_work(queue: Queue) -> None:
     def live(tx: Transaction) -> list[int]:
         RegisterWorker()(tx, a_node("w1"))
         old, new = queue.enqueueing(tx, [new_task(), new_task(priority=1)])
-        claimed = ClaimTasks()(tx, request())
+        claimed = ClaimTasks()(tx, request()).tasks
         assert [new.id] == [task.id for task in claimed]
         SettleTasks()(tx, [Settlement(claimed[0], completed())])
         CancelTask()(tx, old.id)
         RetryTask()(tx, old.id)
         stats = tx.statistics.counts()
-        return [stats.completed, stats.pending, stats.total, len(ClaimTasks()(tx, request(limit=5)))]
+        return [stats.completed, stats.pending, stats.total, len(ClaimTasks()(tx, request(limit=5)).tasks)]
 
     assert [1, 1, 2, 1] == queue.uow.run(live)
     assert (1, 1) == (queue.stats().completed, queue.stats().running)

@@ -86,7 +86,9 @@ def _claimed_by(bench: Bench, worker_id: str) -> WorkerTask:
     node = WorkerNode(id=worker_id, name=worker_id, lease=2, concurrency=1, types=("quick",))
     unit_of_work.run(RegisterWorker(), node)
     bench.enqueue("quick")
-    [task] = unit_of_work.run(ClaimTasks(), ClaimRequest(worker_id=worker_id, types=("quick",), queues=(), limit=1))
+    [task] = unit_of_work.run(
+        ClaimTasks(), ClaimRequest(worker_id=worker_id, types=("quick",), queues=(), limit=1)
+    ).tasks
     return task
 
 

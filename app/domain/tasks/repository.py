@@ -38,6 +38,16 @@ class ClaimRequest:
     after: tuple[Position, ...] = ()
 
 
+class Claimed(NamedTuple):
+    """The *tasks* that a claim took, in their order, and the seconds it searched, beyond what they explain.
+
+    ``searched`` is None where it was not noticed: nobody can say of nothing how long it took to find.
+    """
+
+    tasks: list[WorkerTask]
+    searched: float | None
+
+
 class Settlement(NamedTuple):
     """How the running attempt of *task* ended, which is as it was claimed.
 
@@ -85,7 +95,7 @@ class TaskRepository(Protocol):
         """Store new tasks as pending, all or none; returned in the order given."""
         ...
 
-    def claim(self, request: ClaimRequest) -> list[WorkerTask]:
+    def claim(self, request: ClaimRequest) -> Claimed:
         """Take due tasks, highest priority first, then oldest first; none that another claim takes.
 
         Nothing is claimed for a worker that is not registered, or is no longer.

@@ -8,7 +8,7 @@ from typing import cast
 from app.domain.identifiers import TaskId
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
-from app.domain.tasks.repository import Addition, ClaimRequest, Position, Progress, Settled, Settlement
+from app.domain.tasks.repository import Addition, ClaimRequest, Claimed, Position, Progress, Settled, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.memory.store import Draft
@@ -28,12 +28,12 @@ class MemoryTasks:
     def add(self, additions: Sequence[Addition]) -> list[WorkerTask]:
         return [handed_out(self._put(_stored(addition, self._now()))) for addition in additions]
 
-    def claim(self, request: ClaimRequest) -> list[WorkerTask]:
+    def claim(self, request: ClaimRequest) -> Claimed:
         if self._draft.workers.get(request.worker_id) is None:
-            return []
+            return Claimed([], None)
         now = self._now()
         due = (task for task in self._wanted(request) if task.scheduled_at <= now and _is_behind(task, request.after))
-        return [self._claimed(task, request.worker_id) for task in islice(due, request.limit)]
+        return Claimed([self._claimed(task, request.worker_id) for task in islice(due, request.limit)], 0.0)
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         earliest = min((task.scheduled_at for task in self._wanted(request)), default=None)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskStarted
-from app.domain.tasks.repository import ClaimRequest
+from app.domain.tasks.repository import Claimed, ClaimRequest
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import Transaction
 
@@ -17,10 +17,10 @@ class ClaimTasks:
 
     needs_transaction: ClassVar[bool] = False
 
-    def __call__(self, tx: Transaction, request: ClaimRequest) -> list[WorkerTask]:
-        tasks = tx.tasks.claim(request)
-        _record_started(tx, tasks)
-        return tasks
+    def __call__(self, tx: Transaction, request: ClaimRequest) -> Claimed:
+        claimed = tx.tasks.claim(request)
+        _record_started(tx, claimed.tasks)
+        return claimed
 
 
 @dataclass(frozen=True, slots=True)

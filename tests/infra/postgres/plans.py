@@ -29,6 +29,11 @@ class Plan:
         return {node["Index Name"] for node in self.nodes if "Index Name" in node}
 
     @property
+    def whole_indexes(self) -> set[str]:
+        """Indexes that were read from their start, and not where a condition says."""
+        return {node["Index Name"] for node in self.nodes if "Index Name" in node and "Index Cond" not in node}
+
+    @property
     def sorted(self) -> int:
         """How many rows went into sorts."""
         sorts = [node for node in self.nodes if "Sort" in node["Node Type"]]

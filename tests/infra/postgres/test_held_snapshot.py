@@ -1,14 +1,15 @@
-"""A snapshot held open elsewhere: what is over cannot be cleared away, and claims onwards do not meet it."""
+"""A snapshot held open elsewhere: what is over cannot be cleared away, and neither claims onwards nor settling meet it."""
 
+import pytest
 from sqlalchemy import Engine, text
 
 from app.domain.json import JsonText
-from app.domain.tasks.outcomes import Completed
+from app.domain.tasks.outcomes import Completed, Failed, Outcome, RetryIn
 from app.domain.tasks.repository import ClaimRequest, Position, Settlement
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks import PostgresTasks
-from tests.examples import EMAIL
+from tests.examples import EMAIL, a_failure
 from tests.infra.postgres.plans import plans_of
 
 BATCH = 1_000
@@ -28,7 +29,7 @@ def worked_off(engine: Engine, batches: int, *after: Position) -> Position:
     for _ in range(batches):
         with engine.begin() as connection:
             tasks = PostgresTasks(Statements(connection, "worker"))
-            claimed = tasks.claim(asked(BATCH, *after))
+            claimed = tasks.claim(asked(BATCH, *after)).tasks
             tasks.settle([Settlement(task, Completed(RESULT)) for task in claimed])
         after = (position(claimed[-1]),)
     return after[0]
@@ -42,10 +43,8 @@ def pages(engine: Engine, *after: Position) -> int:
     return plan.buffers
 
 
-def test_claims_onwards_cost_the_same_while_a_snapshot_is_held(engine: Engine) -> None:
-    """
-    A claim from the front reads more the more was worked off since; one onwards reads what it takes.
-    """
+def fill(engine: Engine, first: int, last: int) -> None:
+    """E-mails by number, in their order, and the worker that may have them."""
     with engine.begin() as connection:
         connection.execute(
             text("""
@@ -53,15 +52,23 @@ def test_claims_onwards_cost_the_same_while_a_snapshot_is_held(engine: Engine) -
                     (id, type, queue, status, priority, max_attempts, scheduled_at, created_at, payload, ready)
                 SELECT lpad(to_hex(n), 32, '0')::uuid, 'email\\:send', 'default', 'pending', 0, 3,
                        now() - interval '1 hour' + n * interval '1 ms', now(), '{}', true
-                FROM generate_series(1, 32000) n
-            """)
+                FROM generate_series(CAST(:first AS int), CAST(:last AS int)) n
+            """),
+            {"first": first, "last": last},
         )
         connection.execute(
             text("""
                 INSERT INTO worker.workers (id, name, lease, concurrency, types, queues, started_at, last_seen_at)
-                VALUES ('w1', 'w1', 60, 5, '{}', '{}', now(), now())
+                VALUES ('w1', 'w1', 60, 5, '{}', '{}', now(), now()) ON CONFLICT DO NOTHING
             """)
         )
+
+
+def test_claims_onwards_cost_the_same_while_a_snapshot_is_held(engine: Engine) -> None:
+    """
+    A claim from the front reads more the more was worked off since; one onwards reads what it takes.
+    """
+    fill(engine, 1, 32 * BATCH)
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as holder:
         holder.execute(text("SELECT count(*) FROM worker.tasks"))
 
@@ -73,3 +80,28 @@ def test_claims_onwards_cost_the_same_while_a_snapshot_is_held(engine: Engine) -
     assert onwards_early <= 25
     assert onwards_late <= 25
     assert 5 * 25 < 2 * front_early < front_late
+
+
+@pytest.mark.parametrize("outcome", [Completed(RESULT), Failed(a_failure()), RetryIn(a_failure(), 5)])
+def test_settling_costs_the_same_while_a_snapshot_is_held(engine: Engine, outcome: Outcome) -> None:
+    """
+    Even if statistics are made when nothing is left, and say ever since that the table is empty, however large it is.
+    """
+    few = 500
+    fill(engine, 1, 20 * BATCH)
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as holder:
+        holder.execute(text("SELECT count(*) FROM worker.tasks"))
+        last = worked_off(engine, 20)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE worker.tasks"))
+        fill(engine, 20 * BATCH + 1, 20 * BATCH + few)
+
+        with engine.connect() as connection:
+            tasks = PostgresTasks(Statements(connection, "worker"))
+            claimed = tasks.claim(asked(few, last)).tasks
+            settled = [Settlement(task, outcome) for task in claimed]
+            [plan] = plans_of(connection, lambda: tasks.settle(settled))
+
+    assert ([], {"tasks_pkey"}, set()) == (plan.read_through, plan.indexes, plan.whole_indexes)
+    assert len(claimed) == few
+    assert plan.buffers <= 12 * few

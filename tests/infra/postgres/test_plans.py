@@ -175,7 +175,7 @@ def test_a_claim_onwards_reads_nothing_of_what_lies_before(tasks: PostgresTasks,
     """
     It starts in the index where the last claim ended.
     """
-    claimed = tasks.claim(asked("odd", limit=1))
+    claimed = tasks.claim(asked("odd", limit=1)).tasks
     after = tuple(Position(task.queue, task.priority, task.scheduled_at, task.id) for task in claimed)
 
     [plan] = explained(lambda: tasks.claim(asked(after=after)))
@@ -222,7 +222,7 @@ def test_settling_finds_its_tasks_by_their_ids(tasks: PostgresTasks, explained: 
     """
     Completed ones, failed ones and ones that are to be retried alike.
     """
-    claimed = tasks.claim(asked("default"))
+    claimed = tasks.claim(asked("default")).tasks
     outcomes = (Completed(JsonText.of(None, field="result")), Failed(a_failure()), RetryIn(a_failure(), 5))
 
     for outcome in outcomes:
@@ -237,7 +237,7 @@ def test_a_task_is_found_by_its_id(connection: Connection, tasks: PostgresTasks,
     """
     Among the tasks and among those that are over.
     """
-    [claimed] = tasks.claim(asked("default", limit=1))
+    [claimed] = tasks.claim(asked("default", limit=1)).tasks
 
     [plan] = explained(lambda: PostgresStatistics(Statements(connection, "worker")).find(claimed.id))
 

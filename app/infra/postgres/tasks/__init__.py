@@ -8,11 +8,11 @@ from sqlalchemy import Row
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.outcomes import Completed, Failed, GivenUp
-from app.domain.tasks.repository import Addition, ClaimRequest, Progress, Settled, Settlement
+from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Progress, Settled, Settlement
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks.add import ADD, add_parameters, added_tasks
-from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, next_due_of, time_front_of
+from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, next_due_of, searched_in, time_front_of
 from app.infra.postgres.tasks.operate import (
     END,
     LOCK_FINISHED,
@@ -51,14 +51,15 @@ class PostgresTasks:
         [(now,)] = self._statements.run(ADD, add_parameters(additions), timed=True)
         return added_tasks(additions, now)
 
-    def claim(self, request: ClaimRequest) -> list[WorkerTask]:
+    def claim(self, request: ClaimRequest) -> Claimed:
         if request.promote:
             self._statements.change(PROMOTE, timed=True)
         statement, parameters = claim_of(request)
-        claimed = [to_task(row) for row in self._statements.run(statement, parameters, timed=True)]
+        rows = self._statements.run(statement, parameters, timed=True)
+        claimed = [to_task(row[:-1]) for row in rows]
         # UPDATE … RETURNING promises no order. The number of an id, because UUIDs compare themselves in Python.
         claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id.int))
-        return claimed
+        return Claimed(claimed, searched_in(rows))
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         statement, parameters = next_due_of(request)

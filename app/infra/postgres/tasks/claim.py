@@ -27,6 +27,7 @@ from sqlalchemy import (
 from app.domain.tasks.repository import ClaimRequest
 from app.domain.tasks.status import Transition
 from app.infra.postgres.moments import NOW, seconds_until
+from app.infra.postgres.statements import Rows
 from app.infra.postgres.tables import tasks, workers
 from app.infra.postgres.tasks.rows import COLUMNS
 
@@ -52,6 +53,9 @@ def _likely(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """
     return func.nullif(condition, false()).is_not(None)
 
+
+_SINCE = func.date_part("epoch", func.clock_timestamp() - func.statement_timestamp())
+"""Seconds of the server's that the statement has taken until here."""
 
 _is_claimable = and_(tasks.c.ready, _likely(and_(tasks.c.status == str(Transition.CLAIM.sources[0]), _of_types)))
 
@@ -107,7 +111,7 @@ def _claim(due: Any) -> Any:
             worker_id=bindparam("worker_id", type_=Text),
             started_at=NOW,
         )
-        .returning(*COLUMNS)
+        .returning(*COLUMNS, _SINCE.label("took"))
     )
 
 
@@ -167,9 +171,8 @@ def _looked_at(lanes: Any, limit: Any) -> Any:
 
 def _time_front(lanes: Any) -> Any:
     """How long the heads take to be found, by the server's clock, less what each of them is worth."""
-    took = func.date_part("epoch", func.clock_timestamp() - func.statement_timestamp())
     # Beside the count, so that the clock is read when all are counted.
-    return select(took - func.count() * EXPLAINED).select_from(_looked_at(lanes, _limit))
+    return select(_SINCE - func.count() * EXPLAINED).select_from(_looked_at(lanes, _limit))
 
 
 TIME_FRONT_OF_SOME = _time_front(_named)
@@ -226,6 +229,11 @@ def claim_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
             return CLAIM_FROM_ONE, parameters | {"only_queue": queue}
         case _:
             return CLAIM_FROM_SOME, parameters | {"queues": list(request.queues)}
+
+
+def searched_in(rows: Rows) -> float | None:
+    """How long a claim took to find *rows*: its search was over when it changed the first of them."""
+    return rows[0][-1] - len(rows) * EXPLAINED if rows else None
 
 
 def next_due_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:

@@ -1,9 +1,10 @@
 """The one translation between a stored task and a WorkerTask."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Row, Table, Text, cast, null
+from sqlalchemy import ColumnElement, DateTime, Table, Text, cast, null
 
 from app.domain.json import decoded
 from app.domain.tasks.failures import AttemptError
@@ -46,7 +47,7 @@ COLUMNS = columns_of(tasks)
 _STATUS = {str(status): status for status in TaskStatus}
 
 
-def to_task(row: Row[*tuple[Any, ...]]) -> WorkerTask:
+def to_task(row: Sequence[Any]) -> WorkerTask:
     # By position and without the constructor: half of what twenty-two keywords cost, for every task that is claimed.
     task = WorkerTask.__new__(WorkerTask)
     (
