@@ -8,7 +8,7 @@ from typing import cast
 from app.domain.identifiers import TaskId
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
-from app.domain.tasks.repository import Addition, ClaimRequest, Claimed, Position, Progress, Settled, Settlement
+from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Position, Progress, Settled, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.memory.store import Draft

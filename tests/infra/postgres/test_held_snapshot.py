@@ -1,4 +1,4 @@
-"""A snapshot held open elsewhere: what is over cannot be cleared away, and neither claims onwards nor settling meet it."""
+"""A snapshot held open elsewhere: what is over cannot be cleared away; claims onwards and settling do not meet it."""
 
 import pytest
 from sqlalchemy import Engine, text
