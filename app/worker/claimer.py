@@ -171,8 +171,7 @@ class Claimer:
             asked = replace(request, limit=room, promote=self._time_to_promote(), after=after or ())
             claimed, searched = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
         self._pauses.succeeded()
-        for task in (*lost, *claimed):
-            self._slots.start(task, request.worker_id)
+        self._slots.start([*lost, *claimed], request.worker_id)
         if looks and not after:
             await self._time_the_front(request, searched)
         self._bookmarks.claimed(claimed)

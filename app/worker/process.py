@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable
 from app.worker.stopping import end_process_when_stuck, ignore_signals, signals_to
 from app.worker.worker import Worker
 
+YOUNG = 20_000
+"""Objects made, and not gone again, that set off a search for garbage among them. Python's own number is 700."""
+
 _log = logging.getLogger("app.worker")
 
 
@@ -19,9 +22,7 @@ def run_process(worker: Worker, *, drain: bool, aclose: Callable[[], Awaitable[N
     *aclose* ends what the worker was built on. The process does not wait for handlers that refuse to end: it is left
     here and now then, with exit code 0.
     """
-    # What was made so far stays. Looking through it for garbage again and again cost half of a busy worker's time.
-    gc.collect()
-    gc.freeze()
+    suit_the_collector()
     end_process_when_stuck(worker.stopping, worker.options.shutdown_grace, worker.give_back_everything)
     # Not asyncio.run, which would wait for coroutines that swallow their cancellation.
     runner = asyncio.Runner()
@@ -37,6 +38,18 @@ def run_process(worker: Worker, *, drain: bool, aclose: Callable[[], Awaitable[N
         os._exit(0)
     runner.close()
     return attempts
+
+
+def suit_the_collector() -> None:
+    """Tell Python's garbage collector what a worker's process is like; for one that does nothing but work.
+
+    What was made so far stays, and looking through it again and again would cost a busy worker up to half of its time.
+    Of what is made from now on, thousands of objects at once are tasks that run: too many to be taken for a leak.
+    """
+    gc.collect()
+    gc.freeze()
+    if gc.get_threshold()[0]:  # nobody has switched it off
+        gc.set_threshold(max(YOUNG, gc.get_threshold()[0]), *gc.get_threshold()[1:])
 
 
 async def _work(worker: Worker, drain: bool, aclose: Callable[[], Awaitable[None]]) -> int:

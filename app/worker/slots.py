@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.domain.garbage import left_alone
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.tasks.outcomes import Outcome, Released
@@ -83,8 +84,13 @@ class Slots:
     def task_ids(self) -> set[TaskId]:
         return {attempt.task.id for attempt in self._attempts}
 
-    def start(self, task: WorkerTask, worker_id: str) -> None:
-        """Run *task*, which was claimed for *worker_id*."""
+    @left_alone
+    def start(self, tasks: Sequence[WorkerTask], worker_id: str) -> None:
+        """Run *tasks*, which were claimed for *worker_id*."""
+        for task in tasks:
+            self._start(task, worker_id)
+
+    def _start(self, task: WorkerTask, worker_id: str) -> None:
         job = self._jobs.get(task.type)
         if job is None:  # claims name the known types, so only a catalog that shrank can bring this about
             self._settler.add(Settlement(task, Released()))

@@ -12,7 +12,7 @@ from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Progres
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks.add import ADD, add_parameters, added_tasks
-from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, next_due_of, searched_in, time_front_of
+from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, claimed_in, next_due_of, time_front_of
 from app.infra.postgres.tasks.operate import (
     END,
     LOCK_FINISHED,
@@ -55,11 +55,7 @@ class PostgresTasks:
         if request.promote:
             self._statements.change(PROMOTE, timed=True)
         statement, parameters = claim_of(request)
-        rows = self._statements.run(statement, parameters, timed=True)
-        claimed = [to_task(row[:-1]) for row in rows]
-        # UPDATE … RETURNING promises no order. The number of an id, because UUIDs compare themselves in Python.
-        claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id.int))
-        return Claimed(claimed, searched_in(rows))
+        return claimed_in(self._statements.run(statement, parameters, timed=True))
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         statement, parameters = next_due_of(request)

@@ -24,12 +24,13 @@ from sqlalchemy import (
     update,
 )
 
-from app.domain.tasks.repository import ClaimRequest
+from app.domain.garbage import left_alone
+from app.domain.tasks.repository import Claimed, ClaimRequest
 from app.domain.tasks.status import Transition
 from app.infra.postgres.moments import NOW, seconds_until
 from app.infra.postgres.statements import Rows
 from app.infra.postgres.tables import tasks, workers
-from app.infra.postgres.tasks.rows import COLUMNS
+from app.infra.postgres.tasks.rows import COLUMNS, to_task
 
 PROMOTED_AT_ONCE = 2_000
 """Waiting tasks that become ready in one statement, so that a million due at midnight do not make one long one."""
@@ -231,9 +232,14 @@ def claim_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
             return CLAIM_FROM_SOME, parameters | {"queues": list(request.queues)}
 
 
-def searched_in(rows: Rows) -> float | None:
-    """How long a claim took to find *rows*: its search was over when it changed the first of them."""
-    return rows[0][-1] - len(rows) * EXPLAINED if rows else None
+@left_alone
+def claimed_in(rows: Rows) -> Claimed:
+    """What a claim took, of which these are the *rows*."""
+    tasks = [to_task(row[:-1]) for row in rows]
+    # UPDATE … RETURNING promises no order. The number of an id, because UUIDs compare themselves in Python.
+    tasks.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id.int))
+    # The search was over when the first of them was changed.
+    return Claimed(tasks, rows[0][-1] - len(rows) * EXPLAINED if rows else None)
 
 
 def next_due_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
