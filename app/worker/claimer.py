@@ -172,6 +172,9 @@ class Claimer:
             claimed, searched = await bounded(self._unit_of_work.arun(ClaimTasks(), asked))
         self._pauses.succeeded()
         self._slots.start([*lost, *claimed], request.worker_id)
+        if len(claimed) < room:
+            # They begin before we ask for more. When there is more, the database hands it out while they begin.
+            await asyncio.sleep(0)
         if looks and not after:
             await self._time_the_front(request, searched)
         self._bookmarks.claimed(claimed)
