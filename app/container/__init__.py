@@ -202,12 +202,12 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
     check_queue = _bound(unit_of_work, CheckQueue, catalog, providers.Factory(SystemClock))
 
-    job_queue.add_args(
-        schemas,
-        enqueue_task,
-        enqueue_tasks,
-        find_task,
-        providers.Factory(
+    job_queue.add_args(jobs, schemas)
+    job_queue.add_kwargs(
+        enqueue_task=enqueue_task,
+        enqueue_tasks=enqueue_tasks,
+        find_task=find_task,
+        here=providers.Factory(
             Here,
             calls.provider,
             schemas,

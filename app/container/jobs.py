@@ -9,7 +9,7 @@ from dependency_injector import providers
 
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.jobs.errors import TaskNotFinished
+from app.domain.jobs.errors import JobNotInCatalog, TaskNotFinished
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
@@ -26,13 +26,16 @@ class ContainerQueue:
 
     def __init__(
         self,
+        catalog: JobCatalog,
         schemas: Schemas,
+        *,
         enqueue_task: Bound[..., WorkerTask],
         enqueue_tasks: Bound[[Iterable[NewTask]], list[WorkerTask]],
         find_task: Bound[[TaskId], WorkerTask],
         here: Here,
     ) -> None:
         self.schemas = schemas
+        self._catalog = catalog
         self._enqueue_task = enqueue_task
         self._enqueue_tasks = enqueue_tasks
         self._find_task = find_task
@@ -84,14 +87,14 @@ class ContainerQueue:
             await asyncio.sleep(min(_STEP, max(0.0, deadline - time.monotonic())))
         return task
 
-    def run(self, job: Job[Any, Any], payload: Any, *, persist: bool) -> Outcome[Any]:
-        return asyncio.run(self.arun(job, payload, persist=persist))
+    def run(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
+        return asyncio.run(self.arun(type, payload, persist=persist))
 
-    async def arun(self, job: Job[Any, Any], payload: Any, *, persist: bool) -> Outcome[Any]:
-        return await self._here.run(job, payload)
+    async def arun(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
+        return await self._here.run(self._job(type), payload)
 
     async def arun_many(
-        self, job: Job[Any, Any], payloads: Sequence[Any], *, concurrency: int, persist: bool, stop_on_error: bool
+        self, type: str, payloads: Sequence[Any], *, concurrency: int, persist: bool, stop_on_error: bool
     ) -> list[Outcome[Any]]:
         outcomes: list[Outcome[Any] | None] = [None] * len(payloads)
         waiting = iter(enumerate(payloads))
@@ -102,7 +105,7 @@ class ContainerQueue:
             for index, payload in waiting:
                 if failed and stop_on_error:
                     return
-                outcome = outcomes[index] = await self.arun(job, payload, persist=persist)
+                outcome = outcomes[index] = await self.arun(type, payload, persist=persist)
                 failed = failed or not outcome.succeeded
 
         async with asyncio.TaskGroup() as group:
@@ -110,8 +113,14 @@ class ContainerQueue:
                 group.create_task(work())
         return [outcome for outcome in outcomes if outcome is not None]
 
+    def _job(self, type: str) -> Job[Any, Any]:
+        job = self._catalog.get(type)
+        if job is None:
+            raise JobNotInCatalog(type)
+        return job
 
-class CatalogDependency(providers.Dependency):
+
+class CatalogDependency(providers.Dependency[JobCatalog]):
     """A Dependency that tells the catalog it is given, at once, which container it was given to.
 
     Jobs are enqueued without asking the container for anything, so that nothing later would be soon enough. What is
@@ -119,10 +128,11 @@ class CatalogDependency(providers.Dependency):
     """
 
     def override(self, provider: Any) -> Any:
-        overriding = super().override(provider)
+        overriding: Any = super().override(provider)
         given = provider() if isinstance(provider, providers.Object) else provider
-        if isinstance(given, JobCatalog) and self.parent is not None:
-            bound(given, self.parent.job_queue)
+        container: Any = self.parent
+        if isinstance(given, JobCatalog) and container is not None:
+            bound(given, container.job_queue)
         return overriding
 
 

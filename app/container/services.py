@@ -50,7 +50,7 @@ class ContainerServices:
 
 def _asked(provider: Any) -> Callable[[], Any]:
     if isinstance(provider, providers.Provider) or inspect.isfunction(provider):
-        return provider  # type: ignore[no-any-return]  # a provider is called as a function is
+        return provider
     return lambda: provider
 
 

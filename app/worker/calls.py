@@ -160,7 +160,7 @@ class _Awaited:
         layers = self._layers
         given = layers.read(payload, context)
         attempted = Attempted(context.task, given, context)
-        inner = partial(self._innermost, given, context)
+        inner: Callable[[], Awaitable[Any]] = partial(self._innermost, given, context)
         for middleware in reversed(layers.middleware):
             inner = partial(middleware, attempted, inner)
         try:

@@ -13,20 +13,17 @@ from app.domain.names import matches
 
 P = TypeVar("P")
 R = TypeVar("R")
-P_contra = TypeVar("P_contra", contravariant=True)
 J = TypeVar("J", bound=Job[Any, Any])
 
 
-class Defining(Protocol[P_contra]):
+class Defining(Protocol[P]):
     """The decorator of a job whose payload has a model, and whose result is what the handler says."""
 
     @overload
-    def __call__(
-        self, handler: Callable[Concatenate[P_contra, TaskContext, ...], Awaitable[R]]
-    ) -> Job[P_contra, R]: ...
+    def __call__(self, handler: Callable[Concatenate[P, TaskContext, ...], Awaitable[R]]) -> Job[P, R]: ...
 
     @overload
-    def __call__(self, handler: Callable[Concatenate[P_contra, TaskContext, ...], R]) -> Job[P_contra, R]: ...
+    def __call__(self, handler: Callable[Concatenate[P, TaskContext, ...], R]) -> Job[P, R]: ...
 
 
 class JobCatalog:

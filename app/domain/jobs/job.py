@@ -1,7 +1,7 @@
 """Job: the inert definition of a kind of work."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, get_args, get_origin
+from typing import Any, Generic, TypeVar, Unpack, get_args, get_origin
 
 from app.domain.errors import InvalidInput
 from app.domain.jobs.context import TaskContext
@@ -9,7 +9,7 @@ from app.domain.jobs.errors import CatalogNotBound, InvalidJob, JobNotInCatalog,
 from app.domain.jobs.handle import TaskHandle
 from app.domain.jobs.keep import Keep
 from app.domain.jobs.options import After, Before, EnqueueOptions, Isolation, JobOptions, Middleware, OnError
-from app.domain.jobs.queue import JobQueue
+from app.domain.jobs.queue import Home, JobQueue
 from app.domain.jobs.schemas import Schema
 from app.domain.jobs.signature import is_coroutine_function, services_of
 from app.domain.jobs.unique import Unique
@@ -20,9 +20,6 @@ from app.domain.names import checked_name
 from app.domain.numbers import checked_whole_number
 from app.domain.retries import DEFAULT_RETRY, RetryPolicy, ShouldRetry
 from app.domain.tasks.task import WorkerTask
-
-if TYPE_CHECKING:
-    from app.domain.jobs.catalog import JobCatalog
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -59,7 +56,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         **options: Unpack[JobOptions],
     ) -> None:
         self.type = checked_name("type", type)
-        self.catalog: JobCatalog | None = None
+        self.catalog: Home | None = None
         self._set_handler(handler)
         self._set_models(payload, result)
         self._set_policies(**options)
@@ -167,7 +164,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
             or self.errored
         )
 
-    def join(self, catalog: "JobCatalog") -> None:
+    def join(self, catalog: Home) -> None:
         """Belong to *catalog*, which has added this job."""
         self.catalog = catalog
 

@@ -1,16 +1,33 @@
 """JobQueue: what a job reaches once its catalog belongs to a queue."""
 
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from app.domain.identifiers import TaskId
+from app.domain.jobs.options import After, Before, Middleware, OnError
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
 
-if TYPE_CHECKING:
-    from app.domain.jobs.job import Job
+
+class Home(Protocol):
+    """The catalog that a job belongs to: where it is enqueued, and what is around every job of it."""
+
+    @property
+    def queue(self) -> "JobQueue | None": ...
+
+    @property
+    def middleware(self) -> tuple[Middleware, ...]: ...
+
+    @property
+    def before(self) -> tuple[Before, ...]: ...
+
+    @property
+    def after(self) -> tuple[After, ...]: ...
+
+    @property
+    def errored(self) -> tuple[OnError, ...]: ...
 
 
 class JobQueue(Protocol):
@@ -49,12 +66,12 @@ class JobQueue(Protocol):
 
     def await_(self, task_id: TaskId, timeout: float) -> Awaitable[WorkerTask]: ...
 
-    def run(self, job: "Job[Any, Any]", payload: Any, *, persist: bool) -> Outcome[Any]:
-        """Run *job* here and now."""
+    def run(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
+        """Run the job of this type here and now."""
         ...
 
-    def arun(self, job: "Job[Any, Any]", payload: Any, *, persist: bool) -> Awaitable[Outcome[Any]]: ...
+    def arun(self, type: str, payload: Any, *, persist: bool) -> Awaitable[Outcome[Any]]: ...
 
     def arun_many(
-        self, job: "Job[Any, Any]", payloads: Sequence[Any], *, concurrency: int, persist: bool, stop_on_error: bool
+        self, type: str, payloads: Sequence[Any], *, concurrency: int, persist: bool, stop_on_error: bool
     ) -> Awaitable[list[Outcome[Any]]]: ...

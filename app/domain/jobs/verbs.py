@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
+from typing import Any, Generic, TypeVar, Unpack
 
 from app.domain.jobs.handle import TaskHandle
 from app.domain.jobs.options import EnqueueOptions
@@ -11,9 +11,6 @@ from app.domain.jobs.queue import JobQueue
 from app.domain.numbers import checked_whole_number
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
-
-if TYPE_CHECKING:
-    from app.domain.jobs.job import Job
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -25,6 +22,8 @@ class JobVerbs(ABC, Generic[P, R]):
     Beside what is said of each, all raise CatalogNotBound, Unfit for a payload that is no instance of the job's model,
     InvalidInput for an option that is not allowed, DatabaseUnavailable and SchemaMismatch; nothing is stored then.
     """
+
+    type: str
 
     @property
     @abstractmethod
@@ -84,11 +83,11 @@ class JobVerbs(ABC, Generic[P, R]):
         With *persist* it is stored and claimed first, and settled afterwards as a worker would; without, nothing is
         stored. What the handler raises is in the outcome. Not from a running event loop: see arun.
         """
-        return self.bound_to.run(self._job, payload, persist=persist)
+        return self.bound_to.run(self.type, payload, persist=persist)
 
     async def arun(self, payload: P, *, persist: bool = False) -> Outcome[R]:
         """Like run, on the running event loop."""
-        return await self.bound_to.arun(self._job, payload, persist=persist)
+        return await self.bound_to.arun(self.type, payload, persist=persist)
 
     async def arun_many(
         self, payloads: Iterable[P], *, concurrency: int = 5, persist: bool = False, stop_on_error: bool = False
@@ -99,12 +98,8 @@ class JobVerbs(ABC, Generic[P, R]):
         """
         checked_whole_number("concurrency", concurrency, low=1)
         return await self.bound_to.arun_many(
-            self._job, list(payloads), concurrency=concurrency, persist=persist, stop_on_error=stop_on_error
+            self.type, list(payloads), concurrency=concurrency, persist=persist, stop_on_error=stop_on_error
         )
-
-    @property
-    def _job(self) -> "Job[P, R]":
-        return cast("Job[P, R]", self)
 
     def _new(self, payloads: Iterable[P], options: EnqueueOptions) -> list[NewTask]:
         return [NewTask(**self.asked(payload, options)) for payload in payloads]

@@ -18,7 +18,7 @@ class Upcasts:
 
     def add(self, version: int) -> Callable[[Upcast], Upcast]:
         def register(step: Upcast) -> Upcast:
-            if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version < self._version:
+            if not 1 <= version < self._version:
                 raise InvalidJob(self._type, f"cannot upcast from version {version!r}: its own is {self._version}")
             if version in self._steps:
                 raise InvalidJob(self._type, f"has an upcast from version {version} already")
