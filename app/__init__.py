@@ -3,9 +3,24 @@
 from app.container import TaskQueueContainer
 from app.domain.errors import DatabaseUnavailable, InvalidInput, QueueError, SchemaMismatch
 from app.domain.jobs.answers import CancelTask, FailForGood, RetryLater, Snooze
-from app.domain.jobs.catalog import DuplicateJob, JobCatalog
+from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.errors import (
+    CatalogNotBound,
+    DuplicateJob,
+    InvalidJob,
+    JobNotInCatalog,
+    ResultExpired,
+    TaskDidNotComplete,
+    TaskNotFinished,
+)
+from app.domain.jobs.handle import TaskHandle
 from app.domain.jobs.job import Job
+from app.domain.jobs.keep import Keep
+from app.domain.jobs.options import JobCall, Middleware
+from app.domain.jobs.outcome import Outcome
+from app.domain.jobs.schemas import Unfit
+from app.domain.jobs.unique import Unique
 from app.domain.retries import Constant, Exponential, Linear, RetryPolicy
 from app.domain.tasks.errors import IllegalTransition, TaskNotFound
 from app.domain.tasks.events import (
@@ -29,6 +44,7 @@ from app.domain.tasks.task import WorkerTask
 __all__ = [
     "AttemptError",
     "CancelTask",
+    "CatalogNotBound",
     "Constant",
     "DatabaseUnavailable",
     "DuplicateJob",
@@ -38,11 +54,18 @@ __all__ = [
     "Grouping",
     "IllegalTransition",
     "InvalidInput",
+    "InvalidJob",
     "Job",
+    "JobCall",
     "JobCatalog",
+    "JobNotInCatalog",
+    "Keep",
     "Linear",
+    "Middleware",
     "NewTask",
+    "Outcome",
     "QueueError",
+    "ResultExpired",
     "RetryLater",
     "RetryPolicy",
     "SchemaMismatch",
@@ -51,9 +74,12 @@ __all__ = [
     "TaskCompleted",
     "TaskContext",
     "TaskCreated",
+    "TaskDidNotComplete",
     "TaskEvent",
     "TaskFailed",
+    "TaskHandle",
     "TaskLeaseLost",
+    "TaskNotFinished",
     "TaskNotFound",
     "TaskProgressed",
     "TaskQueueContainer",
@@ -62,5 +88,7 @@ __all__ = [
     "TaskStarted",
     "TaskStats",
     "TaskStatus",
+    "Unfit",
+    "Unique",
     "WorkerTask",
 ]

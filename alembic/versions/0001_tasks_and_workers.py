@@ -31,6 +31,7 @@ def task_columns() -> list[sa.Column]:
         sa.Column("worker_id", sa.Text),
         sa.Column("correlation_id", sa.Text),
         sa.Column("tags", sa.JSON),
+        sa.Column("version", sa.SmallInteger()),
         sa.Column("payload", sa.JSON, nullable=False),
         sa.Column("error", sa.Text),
         sa.Column("errors", postgresql.JSONB),

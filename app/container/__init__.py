@@ -7,7 +7,9 @@ from dependency_injector import containers, providers
 
 from app.container.catalogs import load_jobs
 from app.container.engines import Engines
+from app.container.jobs import CatalogDependency, ContainerQueue, bound
 from app.container.listeners import connect_listeners
+from app.container.services import ContainerServices
 from app.domain.connections import Connections
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
@@ -29,6 +31,7 @@ from app.infra.postgres.migrations import Migrations
 from app.infra.postgres.notifications import PostgresNotifications
 from app.infra.postgres.unit_of_work import PostgresUnitOfWork
 from app.infra.postgres.vacuum import PostgresVacuum
+from app.infra.schemas import PydanticSchemas
 from app.infra.settings import Settings
 from app.usecases.bound import Bound
 from app.usecases.check import CheckQueue
@@ -39,8 +42,10 @@ from app.usecases.tasks.find import FindTask, ListTasks
 from app.usecases.tasks.retry import RetryTask
 from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
+from app.worker.calls import Calls
 from app.worker.examples import example_jobs
 from app.worker.examples.email import Smtp
+from app.worker.here import Here
 from app.worker.options import WorkerOptions
 from app.worker.worker import Worker
 
@@ -173,29 +178,51 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     cleanup_tasks = _bound(unit_of_work, CleanupTasks)
 
     examples = providers.Callable(_examples, settings, get_task_stats, list_tasks)
-    jobs = providers.Dependency(
+    jobs = CatalogDependency(
         instance_of=JobCatalog,
         default=providers.ThreadSafeSingleton(load_jobs, settings.provided.worker_jobs, examples.provider),
     )
+    job_queue = providers.ThreadSafeSingleton(ContainerQueue)
+    catalog: providers.Provider[JobCatalog] = providers.Callable(bound, jobs, job_queue.provider)
+    services: providers.Dependency[Any] = providers.Dependency(default=providers.Object(None))
+    schemas: providers.Provider[PydanticSchemas] = providers.ThreadSafeSingleton(PydanticSchemas)
+    calls = providers.Factory(Calls, catalog, schemas, providers.Factory(ContainerServices, services))
     new_ids = providers.ThreadSafeSingleton(TaskIds)
     enqueue: providers.Provider[EnqueueTasks] = providers.Factory(
         EnqueueTasks,
-        jobs,
+        catalog,
         new_ids,
         settings.provided.worker_max_attempts,
         settings.provided.worker_max_payload,
+        schemas,
     )
     enqueue_tasks: providers.Provider[Bound[[Iterable[NewTask]], list[WorkerTask]]] = providers.Factory(
         Bound, unit_of_work, enqueue
     )
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
-    check_queue = _bound(unit_of_work, CheckQueue, jobs, providers.Factory(SystemClock))
+    check_queue = _bound(unit_of_work, CheckQueue, catalog, providers.Factory(SystemClock))
+
+    job_queue.add_args(jobs, schemas)
+    job_queue.add_kwargs(
+        enqueue_task=enqueue_task,
+        enqueue_tasks=enqueue_tasks,
+        find_task=find_task,
+        here=providers.Factory(
+            Here,
+            calls.provider,
+            schemas,
+            new_ids,
+            max_attempts=settings.provided.worker_max_attempts,
+            max_result=settings.provided.worker_max_payload,
+        ),
+    )
 
     worker = providers.Factory(
         Worker,
         unit_of_work,
         heart,
-        jobs,
+        catalog,
+        calls.provider,
         providers.Callable(_options, settings),
         notifications=notifications,
         vacuum=vacuum,

@@ -16,6 +16,7 @@ from app.domain.jobs.verdict import verdict
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.task import WorkerTask
+from app.worker.calls import Call
 
 _log = logging.getLogger("app.worker")
 
@@ -74,6 +75,7 @@ class Attempt:
     """Runs the handler and tells its host the outcome, once."""
 
     __slots__ = (
+        "_call",
         "_context",
         "_host",
         "_job",
@@ -86,11 +88,14 @@ class Attempt:
         "timeout",
     )
 
-    def __init__(self, task: WorkerTask, job: Job, host: Host, *, worker_id: str, timeout: float) -> None:
+    def __init__(
+        self, task: WorkerTask, job: Job[Any, Any], call: Call, host: Host, *, worker_id: str, timeout: float
+    ) -> None:
         self.task = task
         self.ended = False
         self.interruption: Interruption | None = None
         self._job = job
+        self._call = call
         self._host = host
         self.timeout = timeout
         self._context: Any = TaskContext(task, worker_id, shutting_down=self._should_end, report=self._report)
@@ -99,7 +104,7 @@ class Attempt:
         self._left = False
 
     def start(self) -> None:
-        if self._job.is_asynchronous:
+        if self._call.is_asynchronous:
             self._running = self._host.loop.create_task(self._run_on_loop(), name=self.task.type)
         else:
             variables, given = contextvars.copy_context(), self._context
@@ -125,7 +130,7 @@ class Attempt:
         # BaseException: SystemExit or KeyboardInterrupt of a handler would end the whole loop, and a CancelledError may
         # be the handler's own.
         try:
-            outcome = self._completed(await self._job.handler(self.task.payload, self._context))
+            outcome = self._completed(await self._call.function(self.task.payload, self._context))
         except BaseException as error:
             self._end(self._outcome_of(error))
         else:
@@ -135,7 +140,7 @@ class Attempt:
         try:
             if self.ended:  # before the thread got to it: the task may run elsewhere by now
                 raise asyncio.CancelledError
-            ended: Completed | BaseException = self._completed(self._job.handler(self.task.payload, given))
+            ended: Completed | BaseException = self._completed(self._call.function(self.task.payload, given))
         except BaseException as error:  # as above; in a thread it would only vanish
             ended = error
         try:

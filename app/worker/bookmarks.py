@@ -27,7 +27,7 @@ class Bookmarks:
 
     def __init__(self) -> None:
         self._places: dict[str, Position] = {}
-        self._is_slow = False
+        self._is_slow = self._was_slow = False
         self.front_at = 0.0
         """When the front is to be claimed from again, if it is slow; and timed, if it brings nothing."""
 
@@ -38,8 +38,11 @@ class Bookmarks:
         return tuple(self._places.values()) or None
 
     def timed(self, took: float, now: float) -> None:
-        """Note how many seconds a search from the front takes."""
-        self._is_slow = took > _SLOW
+        """Note how many seconds a search from the front takes.
+
+        Once is no evidence: the machine may have been busy with something else.
+        """
+        self._is_slow, self._was_slow = took > _SLOW and self._was_slow, took > _SLOW
         if self._is_slow:
             self.front_at = now + min(max(_SHARE * took, _SHORTEST), _LONGEST)
         else:

@@ -1,9 +1,11 @@
 """Slots: the attempts a worker runs at once, and how many more it may take."""
 
 import asyncio
+import contextvars
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from app.domain.garbage import left_alone
@@ -14,6 +16,7 @@ from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress
 from app.worker.attempt import Attempt, Interruption
+from app.worker.calls import Calls, Offload
 from app.worker.deadlines import Deadlines
 from app.worker.mailbox import Mailbox
 from app.worker.options import WorkerOptions
@@ -39,6 +42,7 @@ class Slots:
         self,
         options: WorkerOptions,
         jobs: JobCatalog,
+        calls: Callable[[Offload], Calls],
         settler: Settler,
         *,
         max_result: int,
@@ -47,6 +51,7 @@ class Slots:
     ) -> None:
         self._options = options
         self._jobs = jobs
+        self._calls = calls(self.offload)
         self._settler = settler
         self.max_result = max_result
         self._shutting_down = shutting_down
@@ -96,7 +101,7 @@ class Slots:
             self._settler.add(Settlement(task, Released()))
             return
         timeout = task.timeout or job.timeout or self._options.task_timeout
-        attempt = Attempt(task, job, self, worker_id=worker_id, timeout=timeout)
+        attempt = Attempt(task, job, self._calls.of(job), self, worker_id=worker_id, timeout=timeout)
         self._attempts.add(attempt)
         self._deadlines.add(attempt, timeout, self.loop)
         self._empty.clear()
@@ -111,6 +116,22 @@ class Slots:
 
     def submit(self, work: Callable[[], None]) -> None:
         self._threads.submit(work)
+
+    async def offload(self, work: Callable[[], Any]) -> Any:
+        """Run *work* in a thread, in this context, and wait for what it returns."""
+        ended: asyncio.Future[Any] = self.loop.create_future()
+        variables = contextvars.copy_context()
+
+        def run() -> None:
+            try:
+                answer, error = variables.run(work), None
+            except BaseException as raised:  # SystemExit of a handler would only end its thread
+                answer, error = None, raised
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+                self.tell(_answer, ended, answer, error)
+
+        self.submit(run)
+        return await ended
 
     def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         self._mailbox.put(callback, *arguments)
@@ -154,3 +175,14 @@ class Slots:
     def _keep_report(self, attempt: Attempt, progress: ReportedProgress) -> None:
         if not attempt.ended:
             self._settler.report(progress)
+
+
+def _answer(ended: "asyncio.Future[Any]", answer: Any, error: BaseException | None) -> None:
+    if ended.done():  # whoever waited was interrupted
+        return
+    if error is None:
+        ended.set_result(answer)
+    elif isinstance(error, StopIteration):
+        ended.set_exception(RuntimeError("the handler raised StopIteration"))  # which no future may hold
+    else:
+        ended.set_exception(error)

@@ -15,6 +15,7 @@ from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import RegisterWorker, RemoveWorker
 from app.worker.attempt import CANCEL_GRACE, Interruption
+from app.worker.calls import Calls, Offload
 from app.worker.claimer import Claimer
 from app.worker.heartbeat import Heartbeat
 from app.worker.maintenance import Maintenance
@@ -51,6 +52,7 @@ class Worker:
         unit_of_work: UnitOfWork,
         heart: UnitOfWork,
         jobs: JobCatalog,
+        calls: Callable[[Offload], Calls],
         options: WorkerOptions,
         *,
         notifications: Notifications,
@@ -73,6 +75,7 @@ class Worker:
         self._slots = Slots(
             options,
             jobs,
+            calls,
             self._settler,
             max_result=max_result,
             shutting_down=lambda: self.stopping.requested,

@@ -19,6 +19,7 @@ from app.domain.tasks.task import WorkerTask
 from app.domain.workers import LiveWorker, WorkerNode
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
+from app.infra.schemas import PydanticSchemas
 from app.usecases.check import CheckQueue, QueueReport
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
@@ -60,7 +61,7 @@ class Queue:
 
     @property
     def enqueueing(self) -> EnqueueTasks:
-        return EnqueueTasks(self.jobs, new_ids, max_attempts=3, max_payload=1_048_576)
+        return EnqueueTasks(self.jobs, new_ids, max_attempts=3, max_payload=1_048_576, schemas=PydanticSchemas())
 
     # --- what applications call
 

@@ -8,6 +8,7 @@ from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
 from app.domain.tasks.outcomes import Outcome, Released
 from app.worker.attempt import Attempt, Interruption
+from app.worker.calls import Call
 from tests.examples import a_task
 
 
@@ -52,7 +53,14 @@ async def test_a_thread_that_comes_after_the_task_was_given_back_does_not_run_it
         called.append(context)
 
     host = SlowToStart()
-    attempt = Attempt(a_task(), Job(type="late", handler=handler), host, worker_id="w", timeout=60)
+    attempt = Attempt(
+        a_task(),
+        Job(type="late", handler=handler),
+        Call(handler, is_asynchronous=False),
+        host,
+        worker_id="w",
+        timeout=60,
+    )
     attempt.start()
     attempt.interrupt(Interruption.SHUTDOWN)
 

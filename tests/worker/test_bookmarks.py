@@ -15,6 +15,7 @@ def position(task: WorkerTask) -> Position:
 def slowed(*claimed: WorkerTask) -> Bookmarks:
     """Bookmarks that have met a front of 25 ms at 10 s, in a claim that brought *claimed*."""
     bookmarks = Bookmarks()
+    bookmarks.timed(0.025, 9.0)
     bookmarks.timed(0.025, 10.0)
     bookmarks.claimed(claimed)
     return bookmarks
@@ -87,5 +88,19 @@ def test_a_front_that_is_quick_again_ends_it() -> None:
     bookmarks.timed(0.001, 11.0)
     quick = bookmarks.after(11.1)
     bookmarks.timed(0.025, 12.0)
+    bookmarks.timed(0.025, 13.0)
 
-    assert [(), None] == [quick, bookmarks.after(12.1)]
+    assert [(), None] == [quick, bookmarks.after(13.1)]
+
+
+def test_one_slow_search_is_no_evidence() -> None:
+    """
+    Nor are two with a quick one in between: whoever waits for the front to be searched again would wait in vain.
+    """
+    bookmarks = Bookmarks()
+
+    for took in (0.025, 0.001, 0.2):
+        bookmarks.timed(took, 10.0)
+        bookmarks.claimed([a_running_task()])
+
+    assert () == bookmarks.after(10.1)

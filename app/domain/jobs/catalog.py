@@ -1,66 +1,100 @@
 """JobCatalog: every job an application knows, by type."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Concatenate, Protocol, TypeVar, Unpack, overload
 
-from app.domain.errors import QueueError
+from app.domain.jobs.context import TaskContext
+from app.domain.jobs.errors import DuplicateJob, InvalidJob
 from app.domain.jobs.job import Handler, Job
+from app.domain.jobs.options import After, Before, JobOptions, Middleware, OnError
+from app.domain.jobs.queue import JobQueue
 from app.domain.names import matches
-from app.domain.retries import DEFAULT_RETRY, RetryPolicy, ShouldRetry
 
-H = TypeVar("H", bound=Handler)
+P = TypeVar("P")
+R = TypeVar("R")
+J = TypeVar("J", bound=Job[Any, Any])
 
 
-class DuplicateJob(QueueError):
-    """Two jobs were defined under one type."""
+class Defining(Protocol[P]):
+    """The decorator of a job whose payload has a model, and whose result is what the handler says."""
 
-    def __init__(self, type: str) -> None:
-        self.type = type
-        super().__init__(f"A job of type {type!r} is already defined in this catalog; every type has one handler")
+    @overload
+    def __call__(self, handler: Callable[Concatenate[P, TaskContext, ...], Awaitable[R]]) -> Job[P, R]: ...
+
+    @overload
+    def __call__(self, handler: Callable[Concatenate[P, TaskContext, ...], R]) -> Job[P, R]: ...
 
 
 class JobCatalog:
-    """An object the application makes, fills by decorating functions, and hands to the container."""
+    """An object the application makes, fills by decorating functions, and hands to the container.
 
-    def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
+    ``middleware``, ``before``, ``after`` and ``on_error`` are for every job in it, around those of its own: the first
+    middleware is the outermost, then hooks are called before, in this order, and after in it, too.
+    """
+
+    def __init__(
+        self,
+        *,
+        middleware: Sequence[Middleware] = (),
+        before: Sequence[Before] = (),
+        after: Sequence[After] = (),
+        on_error: Sequence[OnError] = (),
+    ) -> None:
+        self._jobs: dict[str, Job[Any, Any]] = {}
+        self._of: tuple[JobCatalog, ...] = ()
+        self._queue: Callable[[], JobQueue] | None = None
+        self.middleware = tuple(middleware)
+        self.before = tuple(before)
+        self.after = tuple(after)
+        self.errored = tuple(on_error)
+
+    @overload
+    def define(
+        self, type: str, *, payload: type[P], result: type[R], **options: Unpack[JobOptions]
+    ) -> Callable[[Callable[Concatenate[P, TaskContext, ...], Awaitable[R] | R]], Job[P, R]]: ...
+
+    @overload
+    def define(
+        self, type: str, *, payload: type[P], result: None = None, **options: Unpack[JobOptions]
+    ) -> Defining[P]: ...
+
+    @overload
+    def define(
+        self, type: str, *, payload: None = None, result: type[R], **options: Unpack[JobOptions]
+    ) -> Callable[[Callable[Concatenate[Any, TaskContext, ...], Awaitable[R] | R]], Job[Any, R]]: ...
+
+    @overload
+    def define(
+        self, type: str, *, payload: None = None, result: None = None, **options: Unpack[JobOptions]
+    ) -> Callable[[Any], Job[Any, Any]]: ...
 
     def define(
-        self,
-        type: str,
-        *,
-        timeout: float | None = None,
-        max_attempts: int | None = None,
-        retry: RetryPolicy = DEFAULT_RETRY,
-        should_retry: ShouldRetry | None = None,
-    ) -> Callable[[H], H]:
-        """Register the decorated function as the handler of *type*; the function itself stays as it was.
+        self, type: str, *, payload: Any = None, result: Any = None, **options: Unpack[JobOptions]
+    ) -> Callable[[Any], Job[Any, Any]]:
+        """Make a job of the decorated function, or class, and add it. Parameters as in Job.
 
-        Parameters as in Job. Raises InvalidInput, DuplicateJob.
+        Calling the job calls the function. Raises InvalidInput, InvalidJob, DuplicateJob.
         """
 
-        def register(handler: H) -> H:
-            self.add(
-                Job(
-                    type=type,
-                    handler=handler,
-                    timeout=timeout,
-                    max_attempts=max_attempts,
-                    retry=retry,
-                    should_retry=should_retry,
-                )
-            )
-            return handler
+        def register(form: Handler) -> Job[Any, Any]:
+            if inspect.isclass(form) and issubclass(form, Job):
+                return self.add(form(type, payload=payload, result=result, **options))
+            return self.add(Job(type, form, payload=payload, result=result, **options))
 
         return register
 
-    def add(self, job: Job) -> None:
-        """Register *job*. Raises DuplicateJob."""
+    def add(self, job: J) -> J:
+        """Add *job*, and return it. Raises DuplicateJob, InvalidJob."""
+        if not isinstance(job, Job):
+            raise InvalidJob(str(job), "is no Job: define it with jobs.define(…), or make one of its class")
         if job.type in self._jobs:
             raise DuplicateJob(job.type)
         self._jobs[job.type] = job
+        job.join(self)
+        return job
 
-    def get(self, type: str) -> Job | None:
+    def get(self, type: str) -> Job[Any, Any] | None:
         return self._jobs.get(type)
 
     def types(self, patterns: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -69,14 +103,28 @@ class JobCatalog:
             sorted(name for name in self._jobs if not patterns or any(matches(pattern, name) for pattern in patterns))
         )
 
+    def bind(self, queue: Callable[[], JobQueue]) -> None:
+        """From now on these jobs are enqueued there; called by the container that is built with this catalog."""
+        self._queue = queue
+        for catalog in self._of:
+            catalog.bind(queue)
+
+    @property
+    def queue(self) -> JobQueue | None:
+        """Where these jobs are enqueued; None before a container was built with them."""
+        return None if self._queue is None else self._queue()
+
     def merged(self, other: "JobCatalog") -> "JobCatalog":
-        """A new catalog with the jobs of both. Raises DuplicateJob."""
+        """A catalog with the jobs of both, each with what its own puts around it. Raises DuplicateJob."""
         both = JobCatalog()
+        both._of = (self, other)
         for job in (*self, *other):
-            both.add(job)
+            if job.type in both:
+                raise DuplicateJob(job.type)
+            both._jobs[job.type] = job
         return both
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[Job[Any, Any]]:
         return iter(self._jobs.values())
 
     def __len__(self) -> int:

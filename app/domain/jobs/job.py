@@ -1,50 +1,217 @@
 """Job: the inert definition of a kind of work."""
 
-import inspect
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, Unpack, get_args, get_origin
 
 from app.domain.errors import InvalidInput
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.errors import CatalogNotBound, InvalidJob, JobNotInCatalog, named
+from app.domain.jobs.handle import TaskHandle
+from app.domain.jobs.keep import Keep
+from app.domain.jobs.options import After, Before, EnqueueOptions, Isolation, JobOptions, Middleware, OnError
+from app.domain.jobs.queue import Home, JobQueue
+from app.domain.jobs.schemas import Schema
+from app.domain.jobs.signature import is_coroutine_function, services_of
+from app.domain.jobs.unique import Unique
+from app.domain.jobs.verbs import JobVerbs
+from app.domain.jobs.versions import Upcasts
 from app.domain.moments import checked_seconds
 from app.domain.names import checked_name
 from app.domain.numbers import checked_whole_number
 from app.domain.retries import DEFAULT_RETRY, RetryPolicy, ShouldRetry
+from app.domain.tasks.task import WorkerTask
 
-Handler = Callable[[Any, TaskContext], Any] | Callable[[Any, TaskContext], Awaitable[Any]]
-"""``handler(payload, context) -> result``; ``def`` runs in a thread, ``async def`` on the worker's loop."""
+P = TypeVar("P")
+R = TypeVar("R")
+
+Handler = Callable[..., Any]
+"""``handler(payload, context, **services) -> result``; ``def`` runs in a thread, ``async def`` on the worker's loop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Job:
-    """A type name, a handler and its policies. It knows no queue, database or container, and may be imported anywhere.
+class Job(JobVerbs[P, R], Generic[P, R]):
+    """A type name, a handler and its policies. It does nothing by itself, and may be imported anywhere.
 
+    Made by ``@jobs.define(…)`` of a function, or as a class: a subclass of ``Job[Payload, Result]`` with ``execute``
+    (and ``before_execute``, ``after_execute``, ``on_error`` where wanted), of which
+    ``jobs.add(SendEmail("email:send"))`` makes a job. Calling a job calls its handler, with nothing around it.
+
+    ``payload`` and ``result`` are models: pydantic models, dataclasses, TypedDicts, any type that describes data;
+    without them both are any JSON. ``queue`` and ``priority`` are those of its tasks unless a caller says otherwise.
     ``timeout`` is seconds per attempt; it and ``max_attempts`` yield to what a caller says at enqueue, and stand before
-    the settings. Raises InvalidInput.
+    the settings. ``retry`` and ``should_retry`` decide after a failed attempt. ``version`` is that of the payload's
+    model, see upcast. ``unique`` says when one task of it is enough, ``keep`` how long its ended tasks are kept.
+    ``transactional`` lets what the handler writes with ``context.session`` and the completion of its task commit
+    together. ``isolation="process"`` runs the handler in a process of its own. Hooks and ``middleware`` are called in
+    the order given, inside those of the catalog. Parameters of the handler beside payload and context that have no
+    default are services, found in the container by name or type. Raises InvalidInput, InvalidJob.
     """
 
-    type: str
-    handler: Handler = field(repr=False)
-    timeout: float | None = None
-    max_attempts: int | None = None
-    retry: RetryPolicy = DEFAULT_RETRY
-    should_retry: ShouldRetry | None = None
-    is_asynchronous: bool = field(init=False, repr=False)
-    """Whether the handler is ``async def``, as a function or as the ``__call__`` of an object."""
+    def __init__(
+        self,
+        type: str,
+        handler: Handler | None = None,
+        *,
+        payload: type[P] | None = None,
+        result: type[R] | None = None,
+        **options: Unpack[JobOptions],
+    ) -> None:
+        self.type = checked_name("type", type)
+        self.catalog: Home | None = None
+        self._set_handler(handler)
+        self._set_models(payload, result)
+        self._set_policies(**options)
 
-    def __post_init__(self) -> None:
-        checked_name("type", self.type)
-        if not callable(self.handler):
-            raise InvalidInput("handler", self.handler, "must be a function of payload and context")
-        call = getattr(self.handler, "__call__", None)  # noqa: B004
-        is_asynchronous = inspect.iscoroutinefunction(self.handler) or inspect.iscoroutinefunction(call)
-        object.__setattr__(self, "is_asynchronous", is_asynchronous)
-        if self.timeout is not None:
-            object.__setattr__(self, "timeout", checked_seconds("timeout", self.timeout, positive=True))
-        if self.max_attempts is not None:
-            checked_whole_number("max_attempts", self.max_attempts, low=1)
-        if not callable(self.retry):
-            raise InvalidInput("retry", self.retry, "must be a policy such as Exponential() or a function")
-        if self.should_retry is not None and not callable(self.should_retry):
-            raise InvalidInput("should_retry", self.should_retry, "must be a function of the error")
+    def _set_handler(self, handler: Handler | None) -> None:
+        if handler is None:
+            if self.__class__.execute is Job.execute:
+                raise InvalidJob(self.type, "has neither a handler nor an execute method")
+            handler = self.execute
+        if not callable(handler):
+            raise InvalidInput("handler", handler, "must be a function of payload and context")
+        self.handler: Handler = handler
+        self.is_asynchronous = is_coroutine_function(handler)
+        """Whether the handler is ``async def``, as a function or as the ``__call__`` of an object."""
+        self.services: Mapping[str, Any] = services_of(handler, self.type)
+        """The services that the handler asks for: names, with their annotations."""
+        self.__doc__ = handler.__doc__ or self.__class__.__doc__
+
+    def _set_models(self, payload: Any, result: Any) -> None:
+        models = _models_of(self.__class__)
+        self.payload = payload if payload is not None else models[0]
+        self.result = result if result is not None else models[1]
+
+    def _set_policies(
+        self,
+        *,
+        queue: str = "default",
+        priority: int = 0,
+        timeout: Any = None,
+        max_attempts: int | None = None,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        should_retry: ShouldRetry | None = None,
+        version: int = 1,
+        unique: Unique | None = None,
+        keep: Keep | None = None,
+        transactional: bool = False,
+        isolation: Isolation | None = None,
+        middleware: Sequence[Middleware] = (),
+        before: Sequence[Before] = (),
+        after: Sequence[After] = (),
+        on_error: Sequence[OnError] = (),
+    ) -> None:
+        self.queue = checked_name("queue", queue)
+        self.priority = checked_whole_number("priority", priority)
+        self.timeout: float | None = None if timeout is None else checked_seconds("timeout", timeout, positive=True)
+        self.max_attempts = None if max_attempts is None else checked_whole_number("max_attempts", max_attempts, low=1)
+        if not callable(retry):
+            raise InvalidInput("retry", retry, "must be a policy such as Exponential() or a function")
+        self.retry = retry
+        if should_retry is not None and not callable(should_retry):
+            raise InvalidInput("should_retry", should_retry, "must be a function of the error")
+        self.should_retry = should_retry
+        self.version = checked_whole_number("version", version, low=1)
+        self.upcasts = Upcasts(self.type, self.version)
+        self.unique = _instance("unique", unique, Unique)
+        self.keep = _instance("keep", keep, Keep)
+        self.transactional = transactional
+        if isolation not in (None, "process"):
+            raise InvalidInput("isolation", isolation, "must be 'process', or nothing")
+        self.isolation = isolation
+        self.middleware = _callables("middleware", middleware)
+        self.before = _callables("before", before) + self._own(Job.before_execute)
+        self.after = _callables("after", after) + self._own(Job.after_execute)
+        self.errored = _callables("on_error", on_error) + self._own(Job.on_error)
+
+    def execute(self, payload: P, context: TaskContext) -> R | Awaitable[R]:
+        """The work, in the class form."""
+        raise NotImplementedError
+
+    def before_execute(self, payload: P, context: TaskContext) -> Awaitable[None] | None:
+        """Called before ``execute``, in the class form; may be ``async def``. What it raises fails the attempt."""
+
+    def after_execute(self, payload: P, context: TaskContext, result: R) -> Awaitable[None] | None:
+        """Called when ``execute`` has returned, before the task completes; what it raises fails the attempt."""
+
+    def on_error(self, payload: P, context: TaskContext, error: BaseException) -> Awaitable[None] | None:
+        """Called when the attempt has failed; what it raises is noted on the error, and changes nothing else."""
+
+    def upcast(self, version: int) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+        """Register the decorated function as the way from payloads (JSON) of *version* to those of the next.
+
+        Raises InvalidJob for a version that has no next one here, or has a way already.
+        """
+        return self.upcasts.add(version)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the handler, as the plain function it is."""
+        return self.handler(*args, **kwargs)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing around the handler, so that it can be called as it is."""
+        catalog = self.catalog
+        return not (
+            (catalog is not None and (catalog.middleware or catalog.before or catalog.after or catalog.errored))
+            or self.payload is not None
+            or self.result is not None
+            or self.version > 1
+            or self.services
+            or self.transactional
+            or self.isolation
+            or self.middleware
+            or self.before
+            or self.after
+            or self.errored
+        )
+
+    def join(self, catalog: Home) -> None:
+        """Belong to *catalog*, which has added this job."""
+        self.catalog = catalog
+
+    @property
+    def bound_to(self) -> JobQueue:
+        if self.catalog is None:
+            raise JobNotInCatalog(self.type)
+        if self.catalog.queue is None:
+            raise CatalogNotBound(self.type)
+        return self.catalog.queue
+
+    def asked(self, payload: P, options: EnqueueOptions) -> dict[str, Any]:
+        schema = self.schema_of(self.payload)
+        json = payload if schema is None else schema.to_json(payload, field="payload")
+        return {"queue": self.queue, "priority": self.priority, **options, "type": self.type, "payload": json}
+
+    def handle(self, task: WorkerTask) -> TaskHandle[R]:
+        return TaskHandle(task, self.bound_to, self.schema_of(self.result))
+
+    def schema_of(self, model: Any) -> Schema | None:
+        return None if model is None else self.bound_to.schemas.of(model)
+
+    def _own(self, hook: Any) -> tuple[Any, ...]:
+        """The method of a subclass that overrides *hook*, if there is one."""
+        own = getattr(self, hook.__name__)
+        return () if getattr(own, "__func__", None) is hook else (own,)
+
+    def __repr__(self) -> str:
+        return f"Job({self.type!r}, {named(self.handler)})"
+
+
+def _models_of(form: type) -> tuple[Any, Any]:
+    """What stands in the brackets of ``class SendEmail(Job[Payload, Result])``; Any stands for no model."""
+    for base in getattr(form, "__orig_bases__", ()):
+        if get_origin(base) is not None and issubclass(get_origin(base), Job):
+            models = [None if model is Any or isinstance(model, TypeVar) else model for model in get_args(base)]
+            return models[0], models[1]
+    return None, None
+
+
+def _instance(field: str, value: Any, kind: type) -> Any:
+    if value is not None and not isinstance(value, kind):
+        raise InvalidInput(field, value, f"must be a {kind.__name__}")
+    return value
+
+
+def _callables(field: str, values: Any) -> tuple[Any, ...]:
+    if callable(values) or not isinstance(values, Sequence) or not all(map(callable, values)):
+        raise InvalidInput(field, values, "must be a list of functions")
+    return tuple(values)

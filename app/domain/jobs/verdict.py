@@ -1,6 +1,7 @@
 """The verdict on a failed attempt: retry, fail, cancel or snooze, as pure rules."""
 
 import math
+from typing import Any
 
 from app.domain.jobs.answers import CancelTask, FailForGood, RetryLater, Snooze
 from app.domain.jobs.job import Job
@@ -11,7 +12,7 @@ from app.domain.tasks.outcomes import Failed, GivenUp, Outcome, RetryIn, Snoozed
 from app.domain.tasks.task import WorkerTask
 
 
-def verdict(error: BaseException, task: WorkerTask, job: Job) -> Outcome:
+def verdict(error: BaseException, task: WorkerTask, job: Job[Any, Any]) -> Outcome:
     """How the attempt of *task* that raised *error* ends.
 
     The handler's own answer comes first, then the budget, then the job's ``should_retry`` and ``retry``. A policy that
@@ -34,7 +35,7 @@ def verdict(error: BaseException, task: WorkerTask, job: Job) -> Outcome:
     return Failed(failure) if delay is None else RetryIn(failure, min(delay, MAX_DELAY))
 
 
-def _policy_delay(error: BaseException, task: WorkerTask, job: Job) -> float | None:
+def _policy_delay(error: BaseException, task: WorkerTask, job: Job[Any, Any]) -> float | None:
     if job.should_retry is not None and not job.should_retry(error):
         return None
     delay: object = job.retry(task.attempts, error)

@@ -12,6 +12,7 @@ from app.domain.names import checked_name, checked_names
 from app.domain.numbers import checked_whole_number
 
 MAX_TAGS = 50
+MAX_VERSION = 32_767
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class NewTask:
 
     ``payload`` is any JSON value, usually a dict. Higher ``priority`` is more urgent (32 bits). ``scheduled_at``
     needs a time zone; ``delay`` (seconds or timedelta) is counted by the database's clock; one of the two at most.
-    ``timeout`` is seconds (or a timedelta) per attempt. What is None here comes from the job, then the settings.
+    ``timeout`` is seconds (or a timedelta) per attempt. ``version`` is that of the payload's model. What is None here
+    comes from the job, then the settings.
     """
 
     type: str
@@ -33,6 +35,7 @@ class NewTask:
     delay: float | timedelta | None = None
     correlation_id: str | None = None
     tags: Sequence[str] = ()
+    version: int | None = None
 
     text: str = field(init=False, repr=False, compare=False)
     """The payload as it is stored: taken at construction, so that a later change of the dict changes nothing."""
@@ -54,6 +57,8 @@ class NewTask:
             checked_name("correlation_id", self.correlation_id, wildcard=True)
         if self.timeout is not None:
             object.__setattr__(self, "timeout", checked_seconds("timeout", self.timeout, positive=True))
+        if self.version is not None:
+            checked_whole_number("version", self.version, low=1, high=MAX_VERSION)
         if self.delay is not None:
             object.__setattr__(self, "delay", checked_seconds("delay", self.delay))
         if type(self.tags) is not tuple or self.tags:

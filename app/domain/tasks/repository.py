@@ -81,11 +81,15 @@ class Progress:
 
 
 class Addition(NamedTuple):
-    """A new task with what was decided for it: its id and its budget. A tuple, because bulk has a hundred thousand."""
+    """A new task with what was decided for it: its id, its budget and the version of its payload.
+
+    A tuple, because bulk has a hundred thousand.
+    """
 
     id: TaskId
     new: NewTask
     max_attempts: int
+    version: int = 1
 
 
 class TaskRepository(Protocol):

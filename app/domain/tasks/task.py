@@ -21,9 +21,9 @@ class WorkerTask:
 
     ``attempts`` is raised by a claim and given back by a release or a snooze; ``lease_seq`` is raised by every claim
     and never falls, so it tells one lease from another. ``started_at`` is the start of the latest attempt,
-    ``worker_id`` whoever runs or last finished it. ``timeout`` is in seconds. ``progress`` is a percentage.
-    ``error`` is the last failure in one line, or the reason of a cancellation; ``errors`` holds the latest hundred
-    failed attempts, oldest first.
+    ``worker_id`` whoever runs or last finished it. ``timeout`` is in seconds, ``progress`` a percentage. ``version`` is
+    that of the payload's model. ``error`` is the last failure in one line, or the reason of a cancellation; ``errors``
+    holds the latest hundred failed attempts, oldest first.
     """
 
     id: TaskId
@@ -46,6 +46,7 @@ class WorkerTask:
     lease_seq: int = 0
     correlation_id: str | None = None
     tags: tuple[str, ...] = ()
+    version: int = 1
     progress: float | None = None
     progress_message: str | None = None
 

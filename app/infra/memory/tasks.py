@@ -171,6 +171,7 @@ def _stored(addition: Addition, now: datetime) -> WorkerTask:
         created_at=now,
         correlation_id=new.correlation_id,
         tags=tuple(new.tags),
+        version=addition.version,
     )
 
 

@@ -60,6 +60,8 @@ def _task_columns() -> list[Column[Any]]:
         # JSON rather than JSONB: it keeps what was given (1e22 stays a float, -0.0 its sign, keys their order) and is
         # not parsed again on the way in and out. NULL stands for no tags and no errors: nothing to store or to read.
         Column("tags", JSON),
+        # Of the payload's model. NULL stands for the first, which nearly all are.
+        Column("version", SmallInteger),
         Column("payload", JSON, nullable=False),
         Column("error", Text),
         Column("errors", JSONB),

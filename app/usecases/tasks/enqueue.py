@@ -9,6 +9,7 @@ from app.domain.errors import InvalidInput
 from app.domain.garbage import left_alone
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
+from app.domain.jobs.schemas import Schemas
 from app.domain.tasks.events import TaskCreated
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.repository import Addition
@@ -33,15 +34,27 @@ class EnqueueTasks:
     new_ids: Callable[[int], list[TaskId]]
     max_attempts: int
     max_payload: int
+    schemas: Schemas
 
     def __call__(self, tx: Transaction, new: Iterable[NewTask]) -> list[WorkerTask]:
         """Enqueue *new* and return the tasks in the order given.
 
-        Raises InvalidInput, with nothing stored, for a payload that is too large or an element that is no NewTask.
+        Raises InvalidInput, with nothing stored, for a payload that is too large or does not fit the model of its job,
+        or an element that is no NewTask.
         """
         if not isinstance(new, Iterable):
             raise InvalidInput("new", new, "must be a list of NewTask")
-        additions = self._additions(list(new))
+        new = list(new)
+        self._check(new)
+        return self.put(tx, new)
+
+    def check(self, new: NewTask) -> None:
+        """Raises InvalidInput for what may not be stored here."""
+        self._check([new])
+
+    def put(self, tx: Transaction, new: Sequence[NewTask]) -> list[WorkerTask]:
+        """Enqueue *new*, which has been checked."""
+        additions = self._additions(new)
         if not additions:
             return []
         tasks = tx.tasks.add(additions)
@@ -51,27 +64,34 @@ class EnqueueTasks:
                 tx.record(TaskCreated(task=task.snapshot()))
         return tasks
 
-    @left_alone
-    def _additions(self, new: list[NewTask]) -> list[Addition]:
-        budgets: dict[str, int] = {}
-        additions = []
-        for index, (task_id, one) in enumerate(zip(self.new_ids(len(new)), new, strict=True)):
+    def _check(self, new: Sequence[NewTask]) -> None:
+        for index, one in enumerate(new):
             if not isinstance(one, NewTask):
                 raise InvalidInput(f"new[{index}]", one, "must be a NewTask")
             if one.size > self.max_payload:
                 rule = f"must be at most {self.max_payload} bytes as JSON, not {one.size}"
                 raise InvalidInput("payload", one.payload, rule)
-            max_attempts = one.max_attempts
-            if max_attempts is None:
-                max_attempts = budgets.get(one.type)
-                if max_attempts is None:
-                    max_attempts = budgets[one.type] = self._budget(one.type)
-            additions.append(Addition(task_id, one, max_attempts))
+            job = self.jobs.get(one.type)
+            # Of another version, nobody here can say what it must be like.
+            if job is not None and job.payload is not None and one.version in (None, job.version):
+                self.schemas.of(job.payload).from_json(one.payload, field="payload")
+
+    @left_alone
+    def _additions(self, new: Sequence[NewTask]) -> list[Addition]:
+        said: dict[str, tuple[int, int]] = {}
+        additions = []
+        for task_id, one in zip(self.new_ids(len(new)), new, strict=True):
+            known = said.get(one.type)
+            if known is None:
+                known = said[one.type] = self._said_of(one.type)
+            max_attempts, version = known
+            additions.append(Addition(task_id, one, one.max_attempts or max_attempts, one.version or version))
         return additions
 
-    def _budget(self, type: str) -> int:
+    def _said_of(self, type: str) -> tuple[int, int]:
+        """The attempts and the version that a new task of *type* has unless its caller says otherwise."""
         job = self.jobs.get(type)
-        return (job.max_attempts if job else None) or self.max_attempts
+        return (self.max_attempts, 1) if job is None else (job.max_attempts or self.max_attempts, job.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +116,7 @@ class EnqueueTask:
         delay: float | timedelta | None = None,
         correlation_id: str | None = None,
         tags: Sequence[str] = (),
+        version: int | None = None,
     ) -> WorkerTask:
         """Parameters as in NewTask. A type that is unknown here may be enqueued: another
         application may know it. Raises InvalidInput, with nothing stored."""
@@ -110,16 +131,18 @@ class EnqueueTask:
             delay=delay,
             correlation_id=correlation_id,
             tags=tags,
+            version=version,
         )
         return self.together(tx, [new])[0]
 
     told_of: ClassVar[tuple[type[TaskCreated], ...]] = (TaskCreated,)
 
-    @staticmethod
-    def prepared(*, payload: Any = NOTHING, **asked: Any) -> NewTask:
+    def prepared(self, *, payload: Any = NOTHING, **asked: Any) -> NewTask:
         """As in Gatherable."""
-        return NewTask(payload=payload, **asked)
+        new = NewTask(payload=payload, **asked)
+        self.enqueue_tasks.check(new)
+        return new
 
     def together(self, tx: Transaction, prepared: Sequence[NewTask]) -> Sequence[WorkerTask]:
         """As in Gatherable."""
-        return self.enqueue_tasks(tx, prepared)
+        return self.enqueue_tasks.put(tx, prepared)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from app.domain.errors import InvalidInput
-from app.domain.jobs.catalog import DuplicateJob, JobCatalog
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.jobs.errors import DuplicateJob
 from app.domain.jobs.job import Job
 from app.domain.retries import DEFAULT_RETRY, Constant
 
@@ -21,7 +22,7 @@ def catalog_of(*types: str) -> JobCatalog:
     return catalog
 
 
-def test_a_decorated_function_is_registered_and_stays_itself() -> None:
+def test_a_decorated_function_becomes_a_job_of_the_catalog() -> None:
     """
     With what was said about it, and the defaults for the rest.
     """
@@ -32,7 +33,7 @@ def test_a_decorated_function_is_registered_and_stays_itself() -> None:
 
     job = catalog.get("email:send")
     assert job is not None
-    assert same is handler is job.handler
+    assert (job, handler) == (same, job.handler)
     assert (60.0, 5, retry, None) == (job.timeout, job.max_attempts, job.retry, job.should_retry)
     assert DEFAULT_RETRY is Job(type="a", handler=handler).retry
 

@@ -29,6 +29,7 @@ _new = rows_of(
     timeout=Double,
     correlation_id=Text,
     tags=Text,
+    version=Integer,
     payload=Text,
 )
 
@@ -45,7 +46,7 @@ _added = (
     .from_select(
         [
             "id", "type", "queue", "status", "priority", "max_attempts", "scheduled_at", "created_at",
-            "timeout", "correlation_id", "tags", "payload", "ready",
+            "timeout", "correlation_id", "tags", "version", "payload", "ready",
         ],
         select(
             _new.c.id,
@@ -59,6 +60,7 @@ _added = (
             _new.c.timeout,
             _new.c.correlation_id,
             cast(_new.c.tags, JSON),
+            _new.c.version,
             cast(_new.c.payload, JSON),
             _scheduled_at <= NOW,
         ),
@@ -71,7 +73,7 @@ ADD = select(cast(NOW, Moment)).add_cte(_added)
 
 
 def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
-    ids, new, budgets = zip(*additions, strict=True)
+    ids, new, budgets, versions = zip(*additions, strict=True)
     return {
         "id_list": ids,
         **_folded("type", [one.type for one in new]),
@@ -83,6 +85,8 @@ def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
         "timeout_list": _unless_none([one.timeout for one in new]),
         "correlation_id_list": _unless_none([one.correlation_id for one in new]),
         "tags_list": _unless_none([json.dumps(one.tags) if one.tags else None for one in new]),
+        # NULL for the first: see tables.
+        "version_list": [] if versions.count(1) == len(versions) else [None if one == 1 else one for one in versions],
         "payload_list": [one.text for one in new],
     }
 
@@ -91,7 +95,7 @@ def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
 def added_tasks(additions: Sequence[Addition], now: datetime) -> list[WorkerTask]:
     """The tasks as they were stored at *now*, without reading back what we have just sent."""
     added = []
-    for id_, new, max_attempts in additions:
+    for id_, new, max_attempts, version in additions:
         # Without the constructor, as in to_task.
         task = WorkerTask.__new__(WorkerTask)
         task.id = id_
@@ -113,6 +117,7 @@ def added_tasks(additions: Sequence[Addition], now: datetime) -> list[WorkerTask
         task.worker_id = None
         task.lease_seq = 0
         task.correlation_id = new.correlation_id
+        task.version = version
         task.tags = new.tags  # type: ignore[assignment]  # checked, it is a tuple
         task.progress = None
         task.progress_message = None

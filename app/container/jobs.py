@@ -1,0 +1,142 @@
+"""Jobs of a container: the queue that a catalog is bound to, and how it learns of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from dependency_injector import providers
+
+from app.domain.identifiers import TaskId
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.jobs.errors import JobNotInCatalog, TaskNotFinished
+from app.domain.jobs.job import Job
+from app.domain.jobs.outcome import Outcome
+from app.domain.jobs.schemas import Schemas
+from app.domain.tasks.new import NewTask
+from app.domain.tasks.task import WorkerTask
+from app.usecases.bound import Bound
+from app.worker.here import Here
+
+_STEP = 0.1
+
+
+class ContainerQueue:
+    """Implements domain.jobs.queue.JobQueue with the use cases of a container."""
+
+    def __init__(
+        self,
+        catalog: JobCatalog,
+        schemas: Schemas,
+        *,
+        enqueue_task: Bound[..., WorkerTask],
+        enqueue_tasks: Bound[[Iterable[NewTask]], list[WorkerTask]],
+        find_task: Bound[[TaskId], WorkerTask],
+        here: Here,
+    ) -> None:
+        self.schemas = schemas
+        self._catalog = catalog
+        self._enqueue_task = enqueue_task
+        self._enqueue_tasks = enqueue_tasks
+        self._find_task = find_task
+        self._here = here
+
+    def enqueue(self, asked: dict[str, Any]) -> WorkerTask:
+        return self._enqueue_task.execute(**asked)
+
+    async def aenqueue(self, asked: dict[str, Any]) -> WorkerTask:
+        return await self._enqueue_task.aexecute(**asked)
+
+    def enqueue_in(self, session: Any, asked: dict[str, Any]) -> WorkerTask:
+        return self._enqueue_task.execute_in(session, **asked)
+
+    async def aenqueue_in(self, session: Any, asked: dict[str, Any]) -> WorkerTask:
+        return await self._enqueue_task.aexecute_in(session, **asked)
+
+    def enqueue_many(self, new: Sequence[NewTask]) -> Sequence[WorkerTask]:
+        return self._enqueue_tasks.execute(new)
+
+    async def aenqueue_many(self, new: Sequence[NewTask]) -> Sequence[WorkerTask]:
+        return await self._enqueue_tasks.aexecute(new)
+
+    def enqueue_many_in(self, session: Any, new: Sequence[NewTask]) -> Sequence[WorkerTask]:
+        return self._enqueue_tasks.execute_in(session, new)
+
+    async def aenqueue_many_in(self, session: Any, new: Sequence[NewTask]) -> Sequence[WorkerTask]:
+        return await self._enqueue_tasks.aexecute_in(session, new)
+
+    def find(self, task_id: TaskId) -> WorkerTask:
+        return self._find_task.execute(task_id)
+
+    async def afind(self, task_id: TaskId) -> WorkerTask:
+        return await self._find_task.aexecute(task_id)
+
+    def wait(self, task_id: TaskId, timeout: float) -> WorkerTask:
+        deadline = time.monotonic() + timeout
+        while not (task := self.find(task_id)).status.is_final:
+            if time.monotonic() >= deadline:
+                raise TaskNotFinished(task_id, task.status, timeout)
+            time.sleep(min(_STEP, max(0.0, deadline - time.monotonic())))
+        return task
+
+    async def await_(self, task_id: TaskId, timeout: float) -> WorkerTask:
+        deadline = time.monotonic() + timeout
+        while not (task := await self.afind(task_id)).status.is_final:
+            if time.monotonic() >= deadline:
+                raise TaskNotFinished(task_id, task.status, timeout)
+            await asyncio.sleep(min(_STEP, max(0.0, deadline - time.monotonic())))
+        return task
+
+    def run(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
+        return asyncio.run(self.arun(type, payload, persist=persist))
+
+    async def arun(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
+        return await self._here.run(self._job(type), payload)
+
+    async def arun_many(
+        self, type: str, payloads: Sequence[Any], *, concurrency: int, persist: bool, stop_on_error: bool
+    ) -> list[Outcome[Any]]:
+        outcomes: list[Outcome[Any] | None] = [None] * len(payloads)
+        waiting = iter(enumerate(payloads))
+        failed = False
+
+        async def work() -> None:
+            nonlocal failed
+            for index, payload in waiting:
+                if failed and stop_on_error:
+                    return
+                outcome = outcomes[index] = await self.arun(type, payload, persist=persist)
+                failed = failed or not outcome.succeeded
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(concurrency, len(payloads))):
+                group.create_task(work())
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _job(self, type: str) -> Job[Any, Any]:
+        job = self._catalog.get(type)
+        if job is None:
+            raise JobNotInCatalog(type)
+        return job
+
+
+class CatalogDependency(providers.Dependency[JobCatalog]):
+    """A Dependency that tells the catalog it is given, at once, which container it was given to.
+
+    Jobs are enqueued without asking the container for anything, so that nothing later would be soon enough. What is
+    given as a provider that makes the catalog is told when it is made: see ``bound``.
+    """
+
+    def override(self, provider: Any) -> Any:
+        overriding: Any = super().override(provider)
+        given = provider() if isinstance(provider, providers.Object) else provider
+        container: Any = self.parent
+        if isinstance(given, JobCatalog) and container is not None:
+            bound(given, container.job_queue)
+        return overriding
+
+
+def bound(catalog: JobCatalog, queue: Callable[[], ContainerQueue]) -> JobCatalog:
+    """*catalog*, told that its jobs are enqueued at *queue*."""
+    catalog.bind(queue)
+    return catalog

@@ -1,0 +1,74 @@
+"""Errors about jobs: how they are defined, and what became of their tasks."""
+
+from typing import Any
+
+from app.domain.errors import QueueError
+from app.domain.identifiers import TaskId
+from app.domain.tasks.status import TaskStatus
+
+
+class InvalidJob(QueueError, TypeError):
+    """A job is defined in a way that cannot work; said at its definition, or when a worker or a queue first sees it."""
+
+    def __init__(self, type: str, rule: str) -> None:
+        self.type = type
+        self.rule = rule
+        super().__init__(f"job {type!r}: {rule}")
+
+
+class DuplicateJob(QueueError):
+    """Two jobs were defined under one type."""
+
+    def __init__(self, type: str) -> None:
+        self.type = type
+        super().__init__(f"A job of type {type!r} is already defined in this catalog; every type has one handler")
+
+
+class CatalogNotBound(QueueError):
+    """A job was to be enqueued or run, and its catalog belongs to no queue yet."""
+
+    def __init__(self, type: str) -> None:
+        self.type = type
+        super().__init__(
+            f"job {type!r} does not know its queue yet: build TaskQueueContainer(…, jobs=…) with its catalog first"
+        )
+
+
+class JobNotInCatalog(QueueError):
+    """A job was enqueued that no catalog holds: it was made and never added, or its catalog forgot it."""
+
+    def __init__(self, type: str) -> None:
+        self.type = type
+        super().__init__(f"job {type!r} is in no catalog: define it with jobs.define(…), or jobs.add(…) it")
+
+
+class TaskNotFinished(QueueError, TimeoutError):
+    """The task has not ended within the time its result was waited for; it goes on, and may be asked again."""
+
+    def __init__(self, task_id: TaskId, status: TaskStatus, timeout: float) -> None:
+        self.task_id = task_id
+        self.status = status
+        super().__init__(f"task {task_id} is {status} after {timeout:g} s of waiting: it has no result yet")
+
+
+class TaskDidNotComplete(QueueError):
+    """The task has ended without a result."""
+
+    def __init__(self, task_id: TaskId, status: TaskStatus, error: str | None) -> None:
+        self.task_id = task_id
+        self.status = status
+        self.error = error
+        super().__init__(f"task {task_id} has {status}" + (f": {error}" if error else ""))
+
+
+class ResultExpired(QueueError, LookupError):
+    """The task has ended and what it brought was not kept that long."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        self.task_id = task_id
+        super().__init__(f"the result of task {task_id} is not kept any more")
+
+
+def named(value: Any) -> str:
+    """How a model, function or class is called in messages."""
+    return getattr(value, "__qualname__", None) or repr(value)
