@@ -11,7 +11,7 @@ _INTERVAL = 1.0
 """Seconds at least between two measurements of a quick front that brings nothing."""
 _SHARE = 40
 """From a slow front again after so many times what the search took."""
-_SHORTEST, _LONGEST = 0.2, 2.0
+_SHORTEST, _LONGEST = 0.2, 5.0
 """Seconds between two claims from a slow front, at least and at most."""
 
 
