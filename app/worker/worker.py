@@ -234,7 +234,7 @@ class Worker:
 
     def _wake_from_thread(self, queue: str) -> None:
         if not queue or not self.options.queues or queue in self.options.queues:
-            self._call_from_thread(self._claimer.wake)
+            self._call_from_thread(lambda: self._claimer.wake(queue))
 
     def _lost_lease(self, worker_id: str) -> None:
         self._call_from_thread(lambda: self._begin_again(worker_id))
