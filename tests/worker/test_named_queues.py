@@ -20,7 +20,7 @@ UNTOLD = """
 @pytest.fixture
 def settings(database_url: str) -> Settings:
     """Where notifications are real, and no poll comes to the rescue."""
-    return Settings(database_url=database_url, worker_poll_interval=60)
+    return Settings(database_url=database_url, worker_poll_interval=60, worker_concurrency=100)
 
 
 async def test_a_queue_that_nobody_named_is_looked_into_while_others_are(rig: Rig) -> None:
