@@ -39,6 +39,6 @@ async def test_a_queue_that_nobody_named_is_looked_into_while_others_are(rig: Ri
             connection.execute(text(UNTOLD))
         async with asyncio.timeout(5):
             while not ran.is_set():
-                await rig.tasks.enqueue_task().aexecute(type="job", queue="told")
+                await rig.until(rig.enqueue("job", queue="told"), TaskStatus.COMPLETED)
 
     assert ran.is_set()
