@@ -1,4 +1,4 @@
-"""The Python programs of the README, each a file of its own, run one after another on one database."""
+"""The Python programs of our pages, each a file of its own, run as they stand there."""
 
 import re
 import shlex
@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.markdown import README, blocks, commands
+from tests.docs.markdown import JOBS, README, blocks, commands
 from tests.docs.shell import environment
 
 LINES = 20
 PROGRAMS = {block.splitlines()[0].removeprefix("# "): block for block in blocks(README, "python")}
+JOB_PROGRAMS = [block for block in blocks(JOBS, "python") if block.splitlines()[0].endswith(".py")]
 
 
 def test_embedding_takes_twenty_lines() -> None:
@@ -36,6 +37,16 @@ def test_every_program_does_what_the_page_says(empty_database_url: str, tmp_path
     assert "" == printed["answers.py"]
     assert ["{'shipped': 10, 'attempt': 1}", "KeyError: 'order' False"] == _told(printed["listeners.py"])
     assert "0 attempt(s) run\n" == _run(drain, tmp_path, surroundings | dict([jobs.split("=", 1)]))
+
+
+def test_the_whole_job_of_its_page_runs(empty_database_url: str, tmp_path: Path) -> None:
+    """From the model to the result, as it stands there."""
+    [program] = JOB_PROGRAMS
+    (tmp_path / "mailing.py").write_text(program)
+
+    printed = _run([sys.executable, "mailing.py"], tmp_path, environment(DATABASE_URL=empty_database_url))
+
+    assert "<12@example.org>\n" == printed
 
 
 def _run(command: list[str], folder: Path, surroundings: dict[str, str]) -> str:
