@@ -8,7 +8,7 @@ from alembic.ddl.base import AlterTable
 from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.schema import CreateSchema
 
-from app.infra.postgres.migrations import options_for
+from app.infra.postgres.migrations import lock_name, options_for
 from app.infra.postgres.tables import SCHEMA, metadata
 
 # Locks are waited for this long, so that a migration which cannot have a table does not block everyone behind it.
@@ -29,7 +29,7 @@ def migrate(connection: Connection, schema: str) -> None:
     with connection.begin():
         # Everything is local to the transaction, advisory lock included: it works through a transaction pooler.
         connection.execute(text(f"SET LOCAL lock_timeout = '{MIGRATOR_TIMEOUT}'"))
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"migrate {schema}", 0))))
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock_name(schema), 0))))
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         # Not "IF NOT EXISTS" alone: that asks for the right to create even when there is nothing to create.
         if not connection.dialect.has_schema(connection, schema):

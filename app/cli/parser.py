@@ -32,7 +32,10 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("--drain", action="store_true", help="stop when nothing is due any more")
     worker.add_argument("--reload", action="store_true", help="start anew whenever a Python file here changes")
 
-    verb("migrate", "Bring the database to the schema this version needs.")
+    migrate = verb("migrate", "Bring the database to the schema this version needs.")
+    for option, may in (("--producer", "enqueue"), ("--operator", "cancel and retry")):
+        help = f"let this role {may} in plain SQL, and nothing else; may be repeated"
+        migrate.add_argument(option, action="append", default=[], metavar="ROLE", help=help)
 
     enqueue = verb("enqueue", "Put a task on its queue.")
     enqueue.add_argument("type", metavar="TYPE")

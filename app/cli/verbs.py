@@ -64,10 +64,19 @@ def cleanup(queue: Queue, args: argparse.Namespace) -> int:
 def migrate(queue: Queue, args: argparse.Namespace) -> int:
     migrations = queue.migrations()
     before, after = migrations.current(), migrations.upgrade()
+    for role in args.producer:
+        migrations.allow_producer(role)
+    for role in args.operator:
+        migrations.allow_operator(role)
+    roles = {"producers": args.producer, "operators": args.operator}
     if args.json:
-        print_json({"before": before, "after": after, "changed": before != after})
-    else:
-        print(f"The schema is at revision {after}" + ("" if before == after else f", it was at {before or 'none'}"))
+        done = {"before": before, "after": after, "changed": before != after}
+        print_json(done | {name: given for name, given in roles.items() if given})
+        return 0
+    print(f"The schema is at revision {after}" + ("" if before == after else f", it was at {before or 'none'}"))
+    for name, given in roles.items():
+        if given:
+            print(f"{name}: {', '.join(given)}")
     return 0
 
 

@@ -1,5 +1,7 @@
 """MemoryMigrations: the in-memory queue has no schema, and is always in the right one."""
 
+from app.domain.errors import InvalidInput
+
 
 class MemoryMigrations:
     """Answers like postgres.migrations.Migrations."""
@@ -15,3 +17,12 @@ class MemoryMigrations:
 
     def verify(self) -> None:
         return
+
+    def allow_producer(self, role: str) -> None:
+        self._refuse_role("producer", role)
+
+    def allow_operator(self, role: str) -> None:
+        self._refuse_role("operator", role)
+
+    def _refuse_role(self, field: str, role: str) -> None:
+        raise InvalidInput(field, role, "must be a role of PostgreSQL's, and this queue is in memory")

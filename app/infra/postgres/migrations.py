@@ -9,11 +9,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, func, inspect, select
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
 from app.domain.upkeep import DAYS_AHEAD
 from app.infra.postgres.failures import is_lock_timeout, translated
+from app.infra.postgres.grants import OPERATOR, PRODUCER, grant
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 from app.infra.postgres.upkeep import PostgresUpkeep
@@ -76,6 +77,28 @@ class Migrations:
         except Exception as error:  # all of it can be done without, and workers try again
             _log.info("No partitions were made: %s", error)
 
+    def allow_producer(self, role: str) -> None:
+        """Let *role* enqueue through the functions of the schema, and do nothing else there that it could not before.
+
+        Raises InvalidInput when there is no such role, and DatabaseUnavailable.
+        """
+        self._grant(PRODUCER, "producer", role)
+
+    def allow_operator(self, role: str) -> None:
+        """Let *role* cancel and retry through the functions of the schema; otherwise as allow_producer."""
+        self._grant(OPERATOR, "operator", role)
+
+    def _grant(self, functions: tuple[str, ...], field: str, role: str) -> None:
+        try:
+            with self._engine.begin() as connection:
+                # Two that grant at once would get in each other's way.
+                connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock_name(self._schema), 0))))
+                grant(connection, self._schema, functions, field=field, role=role)
+        except Exception as error:
+            if (ours := translated(error)) is not None:
+                raise ours from error
+            raise
+
     def current(self) -> str | None:
         """The revision of the database; None when our tables are not there. Raises DatabaseUnavailable."""
         try:
@@ -121,6 +144,11 @@ class Migrations:
 
     def _script_directory(self) -> ScriptDirectory:
         return ScriptDirectory(str(_scripts()))
+
+
+def lock_name(schema: str) -> str:
+    """Of the advisory lock that whoever changes the schema holds."""
+    return f"migrate {schema}"
 
 
 def options_for(schema: str) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def test_the_wheel_holds_the_package_and_its_migrations_alone(wheel: Path) -> No
     """
     names = zipfile.ZipFile(wheel).namelist()
 
-    migrations = {name for name in names if name.startswith("app/alembic/versions/") and name.endswith(".py")}
-    assert {f"app/{path.relative_to(ROOT)}" for path in ROOT.glob("alembic/versions/*.py")} == migrations
+    migrations = {name for name in names if name.startswith("app/alembic/versions/")}
+    files = [path for kind in ("py", "sql") for path in ROOT.glob(f"alembic/versions/**/*.{kind}")]
+    assert {f"app/{path.relative_to(ROOT)}" for path in files} == migrations
     assert {"app/py.typed", "app/alembic/env.py"} <= {*names}
     assert [] == [name for name in names if not name.startswith(("app/", "app_task_queue-"))]
 
@@ -65,7 +66,7 @@ def test_an_installed_queue_migrates_and_works(programs: Path, empty_database_ur
     migrated = run("task-queue", "migrate")
     counted = run("python", "-m", "app", "stats")
 
-    assert {"before": None, "after": "0001", "changed": True} == migrated
+    assert {"before": None, "after": "0002", "changed": True} == migrated
     assert 0 == counted["total"]
 
 

@@ -18,8 +18,8 @@ NEXT = '''"""Something that a later version needs."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -39,7 +39,7 @@ def later(tmp_path: Path, database_url: str) -> Run:
     """Runs the command line of the later version, whose migrations wait half a second for a lock and not ten."""
     for folder in ("app", "alembic"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / "alembic" / "versions" / "0002_mood.py").write_text(NEXT)
+    (tmp_path / "alembic" / "versions" / "0003_mood.py").write_text(NEXT)
     environment = tmp_path / "alembic" / "env.py"
     patient, impatient = 'LOCK_TIMEOUT = "10s"', 'LOCK_TIMEOUT = "500ms"'
     assert 1 == environment.read_text().count(patient)
@@ -65,12 +65,12 @@ def test_a_schema_that_is_older_is_not_worked_on(later: Run) -> None:
     drained = later("worker", "--drain")
 
     said = (
-        "The schema 'worker' is at revision 0001, older than the 0002 this version needs: run `python -m app migrate`."
+        "The schema 'worker' is at revision 0002, older than the 0003 this version needs: run `python -m app migrate`."
     )
     assert [(1, "", f"error: {said}\n"), (1, f"{said}\n", "")] == [
         (run.returncode, run.stdout, run.stderr) for run in refused
     ]
-    assert {"before": "0001", "after": "0002", "changed": True} == json.loads(migrated.stdout)
+    assert {"before": "0002", "after": "0003", "changed": True} == json.loads(migrated.stdout)
     assert 0 == drained.returncode
 
 
@@ -90,7 +90,7 @@ def test_a_migration_behind_somebodys_lock_gives_up_and_says_so(later: Run, engi
     assert "somebody's transaction holds on to what must be changed" in locked_out.stderr
     assert 1 == len(locked_out.stderr.splitlines())
     assert took < 10
-    assert (0, "The schema is at revision 0002, it was at 0001\n") == (again.returncode, again.stdout)
+    assert (0, "The schema is at revision 0003, it was at 0002\n") == (again.returncode, again.stdout)
 
 
 def test_a_migration_reaches_the_schema_that_was_asked_for(later: Run, engine: Engine) -> None:
