@@ -40,8 +40,8 @@ FUNCTIONS = (
     "max_payload",
     "default_max_attempts",
 )
-# What an operator's verb says itself. All else that both tables have at this revision goes along, in either direction: a
-# migration that adds a column to both has to make cancel and retry anew.
+# What an operator's verb says itself. All else that both tables have at this revision goes along, in either direction:
+# a migration that adds a column to both has to make cancel and retry anew.
 OWN = ("status", "attempts", "max_attempts", "scheduled_at", "worker_id")
 
 
@@ -52,7 +52,9 @@ def upgrade() -> None:
     for name in FILES:
         text = (Path(__file__).with_suffix("") / f"{name}.sql").read_text(encoding="ascii")
         text = text.replace("{schema}", schema)
-        text = text.replace("{kept}", ", ".join(kept)).replace("{gone.kept}", ", ".join(f"gone.{name}" for name in kept))
+        text = text.replace("{kept}", ", ".join(kept)).replace(
+            "{gone.kept}", ", ".join(f"gone.{name}" for name in kept)
+        )
         # Without parameters it may hold several statements, and a percent sign is one.
         connection.exec_driver_sql(text)
     # Functions are everybody's when they are made.

@@ -4,6 +4,7 @@ import json
 import signal
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.cli.running import Cli, Running
@@ -92,3 +93,36 @@ def test_check_is_content_while_a_worker_lives(cli: Cli, database_url: str, tmp_
     assert "All is well." == told.splitlines()[0]
     assert 0 == code
     assert "No worker is alive" in cli("check").out
+
+
+def test_migrate_lets_roles_in(cli: Cli, database_url: str) -> None:
+    """By their names, as often as said; one that is not there is refused."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        names = [f"{kind}_{owner.info.dbname}" for kind in ("shop", "site", "desk")]
+        for name in names:
+            owner.execute(f'CREATE ROLE "{name}"'.encode())
+        try:
+            done = cli("migrate", "--producer", names[0], "--producer", names[1], "--operator", names[2], "--json").json
+            told = cli("migrate", "--producer", names[0]).out
+            may = {
+                (name, function): owner.execute(
+                    "SELECT has_function_privilege(%s, oid, 'EXECUTE') FROM pg_proc WHERE proname = %s"
+                    " AND pronamespace = 'worker'::regnamespace",
+                    (name, function),
+                ).fetchall()
+                for name in names
+                for function in ("enqueue", "enqueue_many", "cancel", "retry")
+            }
+        finally:
+            for name in names:
+                owner.execute(f'DROP OWNED BY "{name}"'.encode())
+                owner.execute(f'DROP ROLE "{name}"'.encode())
+    refused = cli("migrate", "--operator", "nobody at all")
+
+    assert (names[:2], names[2:]) == (done["producers"], done["operators"])
+    assert told.endswith(f"\nproducers: {names[0]}\n")
+    assert {(name, function) for (name, function), answer in may.items() if answer == [(True,)]} == {
+        *((name, verb) for name in names[:2] for verb in ("enqueue", "enqueue_many")),
+        *((names[2], verb) for verb in ("cancel", "retry")),
+    }
+    assert (1, True) == (refused.code, refused.err.startswith("error: operator: must be a role"))

@@ -92,7 +92,9 @@ class Migrations:
         try:
             with self._engine.begin() as connection:
                 # Two that grant at once would get in each other's way.
-                connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock_name(self._schema), 0))))
+                connection.execute(
+                    select(func.pg_advisory_xact_lock(func.hashtextextended(lock_name(self._schema), 0)))
+                )
                 grant(connection, self._schema, functions, field=field, role=role)
         except Exception as error:
             if (ours := translated(error)) is not None:

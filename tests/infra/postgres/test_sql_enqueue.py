@@ -103,8 +103,8 @@ def test_parameters_may_be_text_without_types(sql: psycopg.Connection) -> None:
 
     assert answer.status == psycopg.pq.ExecStatus.TUPLES_OK, answer.error_message
     [row] = sql.execute(
-        "SELECT type, payload::text, priority, extract(epoch FROM scheduled_at - created_at)::int, timeout, tags, version,"
-        " max_attempts, queue, correlation_id, ready FROM worker.tasks"
+        "SELECT type, payload::text, priority, extract(epoch FROM scheduled_at - created_at)::int, timeout, tags,"
+        " version, max_attempts, queue, correlation_id, ready FROM worker.tasks"
     ).fetchall()
     assert ("a:b", '{"a": [1e22]}', -7, 5400, 2.5, ["x", "y z"], 3, 9, "mail", "c", False) == row
 
@@ -141,7 +141,7 @@ def test_many_are_stored_by_one_insert_in_the_order_given(sql: psycopg.Connectio
 
     assert [(10_000,)] == sql.execute("SELECT number FROM inserts").fetchall()
     assert all(one < other for one, other in pairwise(ids))
-    found = dict(sql.execute("SELECT id, payload FROM worker.tasks").fetchall())
+    found: dict[object, int] = dict(sql.execute("SELECT id, payload FROM worker.tasks").fetchall())
     assert list(range(10_000)) == [found[id_] for id_ in ids]
 
 
@@ -230,5 +230,5 @@ def test_the_settings_of_a_session_change_nothing(sql: psycopg.Connection) -> No
     after = rows()
 
     assert before == after
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="^payload: must not contain NUL"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"^payload: must not contain NUL"):
         sql.execute("SELECT worker.enqueue('a', ('\"' || chr(92) || 'u0000\"')::json)")

@@ -86,9 +86,7 @@ def stored(connection: Connection, id_: Any, asked: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(("case", "way"), ONE, ids=_id)
-def test_sql_stores_what_python_stores(
-    connection: Connection, tasks: TaskQueueContainer, case: Case, way: str
-) -> None:
+def test_sql_stores_what_python_stores(connection: Connection, tasks: TaskQueueContainer, case: Case, way: str) -> None:
     """
     Column by column, down to the sign of a zero.
     """
@@ -125,8 +123,8 @@ BAD_LISTS = {
     "null": ("null", "tasks"),
     "text": ('"a"', "tasks"),
     "a number in it": ('[{"type": "a"}, 7]', "tasks[1]"),
-    "a list in it": ('[[]]', "tasks[0]"),
-    "nothing in it": ('[null]', "tasks[0]"),
+    "a list in it": ("[[]]", "tasks[0]"),
+    "nothing in it": ("[null]", "tasks[0]"),
     "no type": ('[{"type": "a"}, {"queue": "b"}]', "tasks[1].type"),
     "a name that is not known": ('[{"type": "a", "max_attempt": 3}]', "tasks[0]"),
     "a name that cannot be": (r'[{"type": "a", "\u0000": 3}]', "tasks[0]"),
