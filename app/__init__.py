@@ -10,9 +10,11 @@ from app.domain.jobs.errors import (
     DuplicateJob,
     InvalidJob,
     JobNotInCatalog,
+    LoopIsRunning,
     ResultExpired,
     TaskDidNotComplete,
     TaskNotFinished,
+    UnknownType,
 )
 from app.domain.jobs.handle import TaskHandle
 from app.domain.jobs.job import Job
@@ -22,7 +24,7 @@ from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Unfit
 from app.domain.jobs.unique import Unique
 from app.domain.retries import Constant, Exponential, Linear, RetryPolicy
-from app.domain.tasks.errors import IllegalTransition, TaskNotFound
+from app.domain.tasks.errors import IllegalTransition, LeaseLost, TaskHeld, TaskNotFound
 from app.domain.tasks.events import (
     TaskCancelled,
     TaskCompleted,
@@ -60,7 +62,9 @@ __all__ = [
     "JobCatalog",
     "JobNotInCatalog",
     "Keep",
+    "LeaseLost",
     "Linear",
+    "LoopIsRunning",
     "Middleware",
     "NewTask",
     "Outcome",
@@ -78,6 +82,7 @@ __all__ = [
     "TaskEvent",
     "TaskFailed",
     "TaskHandle",
+    "TaskHeld",
     "TaskLeaseLost",
     "TaskNotFinished",
     "TaskNotFound",
@@ -90,5 +95,6 @@ __all__ = [
     "TaskStatus",
     "Unfit",
     "Unique",
+    "UnknownType",
     "WorkerTask",
 ]

@@ -47,6 +47,8 @@ from app.worker.examples import example_jobs
 from app.worker.examples.email import Smtp
 from app.worker.here import Here
 from app.worker.options import WorkerOptions
+from app.worker.runner import TaskRunner
+from app.worker.stint import Stint
 from app.worker.worker import Worker
 
 P = ParamSpec("P")
@@ -202,6 +204,20 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
     check_queue = _bound(unit_of_work, CheckQueue, catalog, providers.Factory(SystemClock))
 
+    worker_options = providers.Callable(_options, settings)
+    stint = providers.Factory(
+        Stint,
+        unit_of_work,
+        heart,
+        catalog,
+        calls.provider,
+        worker_options,
+        max_result=settings.provided.worker_max_payload,
+    )
+    run_task = providers.Factory(
+        TaskRunner, stint.provider, catalog, schemas, providers.Factory(EnqueueTask, enqueue), signals
+    )
+
     job_queue.add_args(jobs, schemas)
     job_queue.add_kwargs(
         enqueue_task=enqueue_task,
@@ -215,6 +231,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
             max_attempts=settings.provided.worker_max_attempts,
             max_result=settings.provided.worker_max_payload,
         ),
+        runner=run_task,
     )
 
     worker = providers.Factory(
@@ -223,12 +240,13 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         heart,
         catalog,
         calls.provider,
-        providers.Callable(_options, settings),
+        worker_options,
         notifications=notifications,
         vacuum=vacuum,
         receivers=signals,
         verify=migrations.provided.verify,
         max_result=settings.provided.worker_max_payload,
+        stint=stint.provider,
     )
 
     listeners = providers.Callable(connect_listeners, settings.provided.worker_listeners, signals)

@@ -17,6 +17,8 @@ from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
 from app.usecases.bound import Bound
 from app.worker.here import Here
+from app.worker.own_loop import in_own_loop
+from app.worker.runner import TaskRunner
 
 _STEP = 0.1
 
@@ -33,6 +35,7 @@ class ContainerQueue:
         enqueue_tasks: Bound[[Iterable[NewTask]], list[WorkerTask]],
         find_task: Bound[[TaskId], WorkerTask],
         here: Here,
+        runner: TaskRunner,
     ) -> None:
         self.schemas = schemas
         self._catalog = catalog
@@ -40,6 +43,7 @@ class ContainerQueue:
         self._enqueue_tasks = enqueue_tasks
         self._find_task = find_task
         self._here = here
+        self._runner = runner
 
     def enqueue(self, asked: dict[str, Any]) -> WorkerTask:
         return self._enqueue_task.execute(**asked)
@@ -88,14 +92,22 @@ class ContainerQueue:
         return task
 
     def run(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
-        return asyncio.run(self.arun(type, payload, persist=persist))
+        job = self._job(type)
+        if persist:
+            return self._runner.execute_new(job.asked(payload, {}))
+        return in_own_loop(lambda: self._here.run(job, payload), called="run()", instead="arun()")
 
     async def arun(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
-        return await self._here.run(self._job(type), payload)
+        job = self._job(type)
+        if persist:
+            return await self._runner.aexecute_new(job.asked(payload, {}))
+        return await self._here.run(job, payload)
 
     async def arun_many(
         self, type: str, payloads: Sequence[Any], *, concurrency: int, persist: bool, stop_on_error: bool
     ) -> list[Outcome[Any]]:
+        for payload in payloads:  # all of them before any is run
+            self._here.check(self._job(type), payload)
         outcomes: list[Outcome[Any] | None] = [None] * len(payloads)
         waiting = iter(enumerate(payloads))
         failed = False
@@ -108,9 +120,12 @@ class ContainerQueue:
                 outcome = outcomes[index] = await self.arun(type, payload, persist=persist)
                 failed = failed or not outcome.succeeded
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(payloads))):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(concurrency, len(payloads))):
+                    group.create_task(work())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # the database's, say: what one of them raised has ended the others
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _job(self, type: str) -> Job[Any, Any]:

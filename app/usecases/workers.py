@@ -36,3 +36,13 @@ class RemoveWorker:
 
     def __call__(self, tx: Transaction, worker_id: str) -> None:
         tx.workers.remove(worker_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AnySilent:
+    """Ask whether there is a worker whose lease has run out."""
+
+    needs_transaction: ClassVar[bool] = False
+
+    def __call__(self, tx: Transaction) -> bool:
+        return any(worker.is_late for worker in tx.workers.all())

@@ -23,13 +23,25 @@ WORKER_ID = "here"
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.to_thread(work)
+    """What *work*, run in a thread, returns or raises, whatever that is."""
+
+    def run() -> tuple[Any, BaseException | None]:
+        try:
+            return work(), None
+        except BaseException as raised:  # SystemExit would end the loop, and no future may hold a StopIteration
+            return None, raised
+
+    answer, error = await asyncio.to_thread(run)
+    if error is not None:
+        raise RuntimeError("the handler raised StopIteration") if isinstance(error, StopIteration) else error
+    return answer
 
 
 class Here:
     """Runs one attempt in the caller's own process and event loop, through the layers that a worker would use.
 
-    No timeout, no retry, no lease: the attempt is the caller's own, and is theirs to cancel.
+    No timeout, no retry, no lease: the attempt is the caller's own, and is theirs to cancel. A timeout guards a
+    worker's slot, and here there is none; it would end the very attempt that somebody follows with a debugger.
     """
 
     def __init__(
@@ -47,22 +59,29 @@ class Here:
         self._max_attempts = max_attempts
         self._max_result = max_result
 
-    async def run(self, job: Job[Any, Any], payload: Any) -> Outcome[Any]:
-        """Raises Unfit for a payload that is no instance of the job's model; what the handler raises is returned."""
+    def check(self, job: Job[Any, Any], payload: Any) -> Any:
+        """The JSON of *payload*. Raises Unfit when it is no instance of the job's model, InvalidInput when no JSON."""
         json = payload if job.payload is None else self._schemas.of(job.payload).to_json(payload, field="payload")
-        json = JsonText.of(json, field="payload").decoded()
-        task = self._task(job, json)
+        return JsonText.of(json, field="payload").decoded()
+
+    async def run(self, job: Job[Any, Any], payload: Any) -> Outcome[Any]:
+        """Raises what ``check`` does; what the handler raises is returned."""
+        task = self._task(job, self.check(job, payload))
         context = TaskContext(task, WORKER_ID, report=task.report)
         call = self._calls(in_thread).of(job)
         began = time.monotonic()
         error: BaseException | None = None
         try:
             if call.is_asynchronous:
-                returned = await call.function(json, context)
+                returned = await call.function(task.payload, context)
             else:
-                returned = await in_thread(partial(call.function, json, context))
+                returned = await in_thread(partial(call.function, task.payload, context))
             stored = JsonText.of(returned, field="result", limit=self._max_result)
-        except Exception as raised:
+        except KeyboardInterrupt:
+            raise  # somebody at the keyboard, who means all of this
+        except BaseException as raised:
+            if isinstance(raised, asyncio.CancelledError) and _is_being_cancelled():
+                raise
             error = raised
         duration = time.monotonic() - began
         now = datetime.now(UTC)
@@ -90,3 +109,9 @@ class Here:
         )
         task.claim(WORKER_ID, now=now)
         return task
+
+
+def _is_being_cancelled() -> bool:
+    """Whether a CancelledError is our caller's, and not one that the handler raised by itself."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

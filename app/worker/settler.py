@@ -105,7 +105,11 @@ class Settler:
         if not batch:
             return
         for refused in await bounded(self._unit_of_work.arun(SettleTasks(), batch, again=self._again)):
-            _log.warning("Task %s is no longer this worker's: its lease was lost, its outcome is dropped", refused)
+            self.refused(refused)
+
+    def refused(self, task_id: TaskId) -> None:
+        """The outcome of this task was not accepted."""
+        _log.warning("Task %s is no longer this worker's: its lease was lost, its outcome is dropped", task_id)
 
     async def _store_alone(self, one: Settlement) -> None:
         """One outcome that the database will not hold must not keep the others from being stored."""

@@ -114,6 +114,10 @@ class Slots:
     async def wait_until_empty(self) -> None:
         await self._empty.wait()
 
+    def close(self) -> None:
+        """Nothing more will be run here: keep no thread for it."""
+        self._threads.close()
+
     def submit(self, work: Callable[[], None]) -> None:
         self._threads.submit(work)
 

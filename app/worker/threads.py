@@ -28,6 +28,15 @@ class HandlerThreads:
             threading.Lock
         ] = []  # a bell of each: it waits for the release; the last to rest is rung first
         self._coming = False
+        self._closed = False
+
+    def close(self) -> None:
+        """Keep no idle thread any longer; those at work end when they are done."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for bell in idle:
+            bell.release()
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run *work*, which must not raise, in a thread."""
@@ -73,6 +82,8 @@ class HandlerThreads:
         with self._lock:
             if self._work and not self._coming:
                 return True
+            if self._closed:
+                return False
             self._idle.append(bell)
         if not bell.acquire(timeout=_IDLE):
             with self._lock:

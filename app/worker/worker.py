@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any, Protocol
 
 from app.domain.jobs.catalog import JobCatalog
@@ -23,7 +23,9 @@ from app.worker.options import WorkerOptions
 from app.worker.pauses import bounded, until_done
 from app.worker.settler import Settler
 from app.worker.slots import Slots
+from app.worker.stint import LEAST, Stint, new_life
 from app.worker.stopping import Stopping, signals_to
+from app.worker.tick import Ticks
 from app.worker.upkeep import UpkeepLoop
 
 _log = logging.getLogger("app.worker")
@@ -60,6 +62,7 @@ class Worker:
         receivers: EventReceivers,
         verify: Callable[[], None],
         max_result: int,
+        stint: Callable[..., Stint],
     ) -> None:
         self.options = options
         self.stopping = Stopping()
@@ -70,6 +73,7 @@ class Worker:
         self._notifications = notifications
         self._receivers = receivers
         self._verify = verify
+        self._ticks = Ticks(stint, unit_of_work, options, self._types, verify)
         self._node = self._new_life()
         self._settler = Settler(unit_of_work, on_put_back=self._put_back)
         self._slots = Slots(
@@ -117,6 +121,7 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to stop; asked again, it does not wait for running attempts. From any thread."""
         self.stopping.request()
+        self._ticks.stop()
 
     async def run(self) -> None:
         """Work until stopped by SIGTERM, SIGINT or stop().
@@ -125,6 +130,25 @@ class Worker:
         given back with no attempt spent. Raises SchemaMismatch at the start; an absent database is waited for.
         """
         await self._serve(self._claimer.run)
+
+    async def tick(self, budget: float | timedelta = 20, max_tasks: int = 100) -> int:
+        """Run what is due within *budget* seconds, *max_tasks* attempts at most; returns the number of attempts run.
+
+        For platforms that call a program by the clock. Nothing is left behind: no lease, no registered worker, no
+        thread, no listening connection. Nothing is claimed that, going by the longest attempt so far, would not end in
+        time; what still runs shortly before the end is interrupted and given back, with no attempt spent and not
+        counted. A process that is killed in between leaves its tasks to recovery, as any worker.
+
+        An empty queue costs two statements that only read. May be called again and again, on any event loop, and by
+        several processes at once. SIGTERM, SIGINT and stop() end it in good order, after which it does nothing more.
+        Raises InvalidInput, DatabaseUnavailable, SchemaMismatch: an absent database is not waited for.
+        """
+        if self.stopping.requested:
+            return 0
+        with signals_to(self.stop):
+            ran = await self._ticks.run(budget, max_tasks)
+        await self._receivers.aclose(LEAST)
+        return ran
 
     async def drain(self) -> int:
         """Work until nothing is due any more, or stopped; returns the number of attempts run."""
@@ -269,11 +293,4 @@ class Worker:
         return asyncio.get_running_loop().time()
 
     def _new_life(self) -> WorkerNode:
-        return WorkerNode(
-            id=f"{self.options.name}/{uuid.uuid4().hex[:12]}",
-            name=self.options.name,
-            lease=self.options.lease,
-            concurrency=self.options.concurrency,
-            types=self._types,
-            queues=self.options.queues,
-        )
+        return new_life(self.options, self._types)

@@ -42,6 +42,23 @@ class JobNotInCatalog(QueueError):
         super().__init__(f"job {type!r} is in no catalog: define it with jobs.define(…), or jobs.add(…) it")
 
 
+class UnknownType(QueueError, LookupError):
+    """A task was to be run here, and this catalog has no job of its type."""
+
+    def __init__(self, type: str, known: tuple[str, ...]) -> None:
+        self.type = type
+        self.known = known
+        super().__init__(f"no job of type {type!r} is defined here: {', '.join(known) or 'none is'}")
+
+
+class LoopIsRunning(QueueError, RuntimeError):
+    """A call that blocks was made on a running event loop; ``instead`` is the one to await there."""
+
+    def __init__(self, called: str, instead: str) -> None:
+        self.instead = instead
+        super().__init__(f"{called} would block the running event loop: await {instead} instead")
+
+
 class TaskNotFinished(QueueError, TimeoutError):
     """The task has not ended within the time its result was waited for; it goes on, and may be asked again."""
 

@@ -23,3 +23,22 @@ class IllegalTransition(QueueError):
         self.allowed = transition.sources
         allowed = " or ".join(transition.sources)
         super().__init__(f"Cannot {transition.verb} task {task_id}: it is {status}, and must be {allowed}")
+
+
+class TaskHeld(IllegalTransition):
+    """The task runs already, under ``worker_id``; nothing was changed."""
+
+    def __init__(self, task_id: TaskId, worker_id: str | None) -> None:
+        super().__init__(task_id, Transition.CLAIM, TaskStatus.RUNNING)
+        self.worker_id = worker_id
+        self.args = (f"Cannot claim task {task_id}: worker {worker_id} is running it",)
+
+
+class LeaseLost(QueueError):
+    """Whoever ran the task fell silent for longer than its lease: the task was taken back, and what came of this
+    attempt was not stored."""
+
+    def __init__(self, task_id: TaskId, worker_id: str) -> None:
+        self.task_id = task_id
+        self.worker_id = worker_id
+        super().__init__(f"task {task_id} is no longer {worker_id}'s: its lease was lost, the outcome is dropped")

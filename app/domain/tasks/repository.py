@@ -106,6 +106,13 @@ class TaskRepository(Protocol):
         """
         ...
 
+    def claim_by_id(self, task_id: TaskId, *, worker_id: str, types: Sequence[str]) -> WorkerTask | None:
+        """Take this one task, whatever its queue and whenever it is due, if it is pending and of one of *types*.
+
+        A claim of it that is under way is waited for. As ever, nothing is claimed for a worker that is not registered.
+        """
+        ...
+
     def next_due_in(self, request: ClaimRequest) -> float | None:
         """Seconds until a claim like this one would find something: 0 if now, None if nothing is waiting."""
         ...

@@ -11,7 +11,7 @@ from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Position, Progress, Settled, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
-from app.infra.memory.store import Draft
+from app.infra.memory.store import Draft, is_claimable
 
 
 class MemoryTasks:
@@ -34,6 +34,12 @@ class MemoryTasks:
         now = self._now()
         due = (task for task in self._wanted(request) if task.scheduled_at <= now and _is_behind(task, request.after))
         return Claimed([self._claimed(task, request.worker_id) for task in islice(due, request.limit)], 0.0)
+
+    def claim_by_id(self, task_id: TaskId, *, worker_id: str, types: Sequence[str]) -> WorkerTask | None:
+        task = self._draft.tasks.get(task_id)
+        if task is None or not is_claimable(task) or task.type not in types:
+            return None
+        return None if self._draft.workers.get(worker_id) is None else self._claimed(task, worker_id)
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         earliest = min((task.scheduled_at for task in self._wanted(request)), default=None)

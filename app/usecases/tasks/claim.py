@@ -1,14 +1,23 @@
 """Claim: what a worker takes, and what it already holds."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from app.domain.identifiers import TaskId
+from app.domain.identifiers import TaskId, checked_task_id
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.jobs.errors import UnknownType
+from app.domain.tasks.errors import IllegalTransition, TaskHeld, TaskNotFound
 from app.domain.tasks.events import TaskStarted
 from app.domain.tasks.repository import Claimed, ClaimRequest
+from app.domain.tasks.status import TaskStatus, Transition
 from app.domain.tasks.task import WorkerTask
+from app.domain.workers import WorkerNode
+from app.usecases.tasks.enqueue import EnqueueTask
 from app.usecases.transaction import Transaction
+
+_TRIES = 3
+"""How often a task is claimed that somebody takes and puts back each time we look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,53 @@ class ClaimTasks:
         claimed = tx.tasks.claim(request)
         _record_started(tx, claimed.tasks)
         return claimed
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTask:
+    """Take one task by its id, for a worker that comes for this one alone.
+
+    That worker is registered in the same transaction, so that neither is there without the other.
+    """
+
+    jobs: JobCatalog
+
+    def __call__(self, tx: Transaction, node: WorkerNode, task_id: TaskId) -> WorkerTask:
+        """The running task; that its time has not come does not matter.
+
+        Raises InvalidInput, TaskNotFound, UnknownType for a type that is not in the catalog, TaskHeld when somebody
+        else runs it, and IllegalTransition in any other state than pending.
+        """
+        task_id = checked_task_id(task_id)
+        tx.workers.register(node)
+        for _ in range(_TRIES):
+            task = tx.tasks.claim_by_id(task_id, worker_id=node.id, types=self.jobs.types())
+            if task is not None:
+                _record_started(tx, [task])
+                return task
+            found = tx.statistics.find(task_id)
+            if found is None:
+                raise TaskNotFound(task_id)
+            if found.status is TaskStatus.RUNNING:
+                raise TaskHeld(task_id, found.worker_id)
+            if found.status not in Transition.CLAIM.sources:
+                raise IllegalTransition(task_id, Transition.CLAIM, found.status)
+            if found.type not in self.jobs:
+                raise UnknownType(found.type, self.jobs.types())
+            # Pending, and ours to run: somebody had it, and has put it back since.
+        raise TaskHeld(task_id, None)
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueAndClaim:
+    """Put a task on its queue and take it at once, so that nobody ever sees it waiting there."""
+
+    enqueue_task: EnqueueTask
+    claim_task: ClaimTask
+
+    def __call__(self, tx: Transaction, node: WorkerNode, asked: Mapping[str, Any]) -> WorkerTask:
+        """The running task; *asked* are the parameters of EnqueueTask, and errors those of both."""
+        return self.claim_task(tx, node, self.enqueue_task(tx, **asked).id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,15 @@ from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Progres
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks.add import ADD, add_parameters, added_tasks
-from app.infra.postgres.tasks.claim import HELD_BY, PROMOTE, claim_of, claimed_in, next_due_of, time_front_of
+from app.infra.postgres.tasks.claim import (
+    CLAIM_BY_ID,
+    HELD_BY,
+    PROMOTE,
+    claim_of,
+    claimed_in,
+    next_due_of,
+    time_front_of,
+)
 from app.infra.postgres.tasks.operate import (
     END,
     LOCK_FINISHED,
@@ -56,6 +64,11 @@ class PostgresTasks:
             self._statements.change(PROMOTE, timed=True)
         statement, parameters = claim_of(request)
         return claimed_in(self._statements.run(statement, parameters, timed=True))
+
+    def claim_by_id(self, task_id: TaskId, *, worker_id: str, types: Sequence[str]) -> WorkerTask | None:
+        parameters = {"task_id": task_id, "worker_id": worker_id, "types": list(types)}
+        claimed = claimed_in(self._statements.run(CLAIM_BY_ID, parameters, timed=True)).tasks
+        return claimed[0] if claimed else None
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         statement, parameters = next_due_of(request)

@@ -58,7 +58,10 @@ def _likely(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 _SINCE = func.date_part("epoch", func.clock_timestamp() - func.statement_timestamp())
 """Seconds of the server's that the statement has taken until here."""
 
-_is_claimable = and_(tasks.c.ready, _likely(and_(tasks.c.status == str(Transition.CLAIM.sources[0]), _of_types)))
+_is_pending = tasks.c.status == str(Transition.CLAIM.sources[0])
+# A worker that was buried must not take tasks that nobody would look for.
+_is_registered = exists().where(workers.c.id == bindparam("worker_id", type_=Text))
+_is_claimable = and_(tasks.c.ready, _likely(and_(_is_pending, _of_types)))
 
 
 def _lanes() -> FromClause:
@@ -82,8 +85,7 @@ def _head(*lane: ColumnElement[bool]) -> Any:
         .where(
             *lane,
             _is_claimable,
-            # A worker that was buried must not take tasks that nobody would look for.
-            exists().where(workers.c.id == bindparam("worker_id", type_=Text)),
+            _is_registered,
         )
         .order_by(_urgency, tasks.c.scheduled_at, tasks.c.id)
         .limit(_limit)
@@ -102,9 +104,13 @@ def _lies_at(places: Any) -> ColumnElement[bool]:
 
 def _claim(due: Any) -> Any:
     """Take the tasks at the places that *due* names."""
+    return _taken(_lies_at(due))
+
+
+def _taken(*which: ColumnElement[bool]) -> Any:
     return (
         update(tasks)
-        .where(_lies_at(due))
+        .where(*which)
         .values(
             status=str(Transition.CLAIM.target),
             attempts=tasks.c.attempts + 1,
@@ -157,6 +163,8 @@ CLAIM_FROM_ONE = _claim(_head(tasks.c.queue == _queue).with_only_columns(tasks.c
 CLAIM_FROM_SOME = _claim_across(_named)
 CLAIM_FROM_ALL = _claim_across(_lanes())
 CLAIM_ONWARDS = _claim_across(_places, _behind(_places.c))
+# Not by its place: whoever has it locked may leave it at another one, and it must be found there.
+CLAIM_BY_ID = _taken(tasks.c.id == bindparam("task_id", type_=Uuid), _is_pending, _of_types, _is_registered)
 
 
 def _looked_at(lanes: Any, limit: Any) -> Any:

@@ -113,6 +113,8 @@ def _complete() -> Any:
 def _put_back() -> Any:
     back = ValuesById("back", **_LEASE, delay=Double, given_back=Integer, line=Text, failure=Text)
     delay = back.of(tasks.c.id, "delay")
+    # Without a delay as before: one that was run ahead of its time, because somebody asked for it, still has to wait.
+    scheduled_at = case((delay.is_(None), tasks.c.scheduled_at), else_=after(delay))
     changed = (
         update(tasks)
         .where(_holds_lease(back))
@@ -120,8 +122,8 @@ def _put_back() -> Any:
             status=str(TaskStatus.PENDING),
             attempts=tasks.c.attempts - back.of(tasks.c.id, "given_back"),
             lease_seq=_raised,
-            scheduled_at=case((delay.is_(None), tasks.c.scheduled_at), else_=after(delay)),
-            ready=func.coalesce(delay, 0.0) <= 0.0,
+            scheduled_at=scheduled_at,
+            ready=scheduled_at <= NOW,
             error=func.coalesce(back.of(tasks.c.id, "line"), tasks.c.error),
             errors=_errors_with(back.of(tasks.c.id, "failure")),
             worker_id=null(),

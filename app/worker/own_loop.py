@@ -1,0 +1,42 @@
+"""An event loop for one call: how a blocking verb runs what is asynchronous."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from app.domain.jobs.errors import LoopIsRunning
+
+_log = logging.getLogger("app.worker")
+
+R = TypeVar("R")
+
+_GRACE = 1.0
+
+
+def in_own_loop(work: Callable[[], Coroutine[Any, Any, R]], *, called: str, instead: str) -> R:
+    """What *work* returns. Raises LoopIsRunning when this thread has a running event loop already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise LoopIsRunning(called, instead)
+    # Not asyncio.run, which would wait for ever for a handler that swallows its cancellation.
+    runner = asyncio.Runner()
+    try:
+        return runner.run(work())
+    finally:
+        _close(runner)
+
+
+def _close(runner: asyncio.Runner) -> None:
+    loop = runner.get_loop()
+    if rest := asyncio.all_tasks(loop):
+        for task in rest:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(rest, timeout=_GRACE))
+    if rest := asyncio.all_tasks(loop):
+        _log.warning("%d handler(s) cannot be stopped, and are left with their event loop", len(rest))
+    else:
+        runner.close()
