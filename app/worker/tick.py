@@ -133,20 +133,22 @@ class Tick:
         self._end_at = began + self._budget
         self._interrupt_at = self._end_at - min(_LONGEST_END, self._budget * _SHARE_OF_THE_END)
         silent = await self._ask(self._unit_of_work.arun(AnySilent()))
-        if not silent and not await self._is_due():
+        due = await self._is_due()
+        if not silent and not due:
             return 0
         await self._ask(self._verify())
-        await self._stay()
+        if due:
+            await self._stay()
         if silent and not self._stopping.requested:
             settling = min(SETTLING, self._options.lease, self._budget / 2)
             await waited(self._stopping.event, max(0.0, began + settling - self._loop.time()))
-            if await self._recover():
+            if await self._recover() and await self._is_due():
                 await self._stay()
         return self._ran
 
     async def _stay(self) -> None:
         """Run what is due."""
-        if self._stopping.requested or not self._may_claim(0.0) or not await self._is_due():
+        if self._stopping.requested or not self._may_claim(0.0):
             return
         stint = self._new_stint(is_stopping=lambda: self._stopping.requested, on_change=self._changed.set)
         await self._ask(self._unit_of_work.arun(RegisterWorker(), stint.node))

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.faults.waiting import eventually
@@ -36,6 +36,7 @@ class WorkerProcess:
         ledger: str,
         log: Path,
         listening: bool = False,
+        program: Sequence[str] = ("-m", "app", "worker"),
         **settings: object,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
@@ -48,7 +49,7 @@ class WorkerProcess:
         with log.open("wb") as file:
             # Its standard input ends with us, and the jobs end with that (see tests/faults/jobs.py).
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "worker"],
+                [sys.executable, *program],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,
