@@ -37,6 +37,8 @@ def _close(runner: asyncio.Runner) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.wait(rest, timeout=_GRACE))
     if rest := asyncio.all_tasks(loop):
-        _log.warning("%d handler(s) cannot be stopped, and are left with their event loop", len(rest))
+        _log.warning("%d handler(s) cannot be stopped, and go with their event loop", len(rest))
+        loop.close()
+        asyncio.set_event_loop(None)
     else:
         runner.close()

@@ -26,7 +26,7 @@ class WorkerProcess:
     """``python -m app worker`` on the jobs of ``tests.faults.jobs``, its output in a file.
 
     *settings* are names of the environment, in any case; what they do not say is short enough for a test. With
-    *listening* it also has the receivers of ``tests.faults.listeners``.
+    *listening* it also has the receivers of ``tests.faults.listeners``. *program* is what Python is to run instead.
     """
 
     def __init__(
