@@ -37,11 +37,13 @@ from app.domain.tasks.events import (
     TaskRetried,
     TaskStarted,
 )
+from app.domain.tasks.existing import ExistingTask
 from app.domain.tasks.failures import AttemptError
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.statistics import Grouping, GroupStats, TaskStats
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from app.domain.uniques import TaskNotUnique
 
 __all__ = [
     "AttemptError",
@@ -50,6 +52,7 @@ __all__ = [
     "Constant",
     "DatabaseUnavailable",
     "DuplicateJob",
+    "ExistingTask",
     "Exponential",
     "FailForGood",
     "GroupStats",
@@ -86,6 +89,7 @@ __all__ = [
     "TaskLeaseLost",
     "TaskNotFinished",
     "TaskNotFound",
+    "TaskNotUnique",
     "TaskProgressed",
     "TaskQueueContainer",
     "TaskRecovered",

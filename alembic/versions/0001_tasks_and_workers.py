@@ -102,11 +102,22 @@ def upgrade() -> None:
         sa.Column("hears_notifications", sa.Boolean),
         schema=SCHEMA,
     )
+    op.create_table(
+        "uniques",
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("task_id", sa.Uuid, nullable=False),
+        sa.Column("taken_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT),
+        sa.Column("while_status", sa.ARRAY(sa.Text), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="uniques_pkey"),
+        schema=SCHEMA,
+        postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.05"},
+    )
     # Takes what no other part does, so that nothing can fail to end for want of one.
     schema = op.get_context().opts["version_table_schema"]
     op.execute(f'CREATE TABLE "{schema}".finished_rest PARTITION OF "{schema}".finished DEFAULT')
 
 
 def downgrade() -> None:
-    for table in ("workers", "tallies", "finished", "tasks"):
+    for table in ("uniques", "workers", "tallies", "finished", "tasks"):
         op.drop_table(table, schema=SCHEMA)

@@ -8,6 +8,7 @@ from app.domain.health import QueueHealth
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.repository import TaskRepository
 from app.domain.tasks.statistics import TaskStatistics
+from app.domain.uniques import Uniques
 from app.domain.upkeep import Upkeep
 from app.domain.workers import WorkerRegistry
 
@@ -27,6 +28,9 @@ class Transaction(Protocol):
 
     @property
     def statistics(self) -> TaskStatistics: ...
+
+    @property
+    def uniques(self) -> Uniques: ...
 
     @property
     def upkeep(self) -> Upkeep: ...
@@ -74,6 +78,10 @@ class Gatherable(Protocol[R_co]):
         """What a call asks for, checked."""
         ...
 
+    def goes_alone(self, prepared: Any) -> bool:
+        """Whether a call must be in a transaction of its own, where it may have to wait for somebody else's."""
+        ...
+
     def together(self, tx: Transaction, prepared: Sequence[Any]) -> Sequence[R_co]:
         """Do what several calls ask for; the answers in their order."""
         ...
@@ -83,7 +91,8 @@ class UnitOfWork(Protocol):
     """The only one who commits.
 
     A use case that is one statement, or several of which each may stand alone, says ``needs_transaction = False``: what
-    it does is then committed by the statement itself, without a BEGIN and a COMMIT to wait for. One that says
+    it does is then committed by the statement itself, without a BEGIN and a COMMIT to wait for. Where that depends on
+    the call, it has a ``needs_transaction_for`` with the parameters of a call as well. One that says
     ``outlives_its_caller = True`` goes on when whoever awaits it is cancelled, so that what it stored is told as well.
     """
 

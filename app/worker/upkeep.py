@@ -7,6 +7,7 @@ import time
 
 from app.domain.upkeep import UpkeepForbidden, Vacuum
 from app.usecases.transaction import UnitOfWork
+from app.usecases.uniques import ClearUniques
 from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
 from app.worker.pauses import Pauses
 
@@ -14,6 +15,12 @@ _log = logging.getLogger("app.worker")
 
 INTERVAL = 60.0
 """Seconds between two rounds, give or take a fifth, so that many workers do not do them at the same moment."""
+
+
+MOST_CLEARED = 20
+"""Batches of unique keys looked at in one round, as long as they are worth it."""
+WORTH = 10
+"""One in so many keys must be stale for the next batch to be looked at in the same round."""
 
 
 class UpkeepLoop:
@@ -28,6 +35,7 @@ class UpkeepLoop:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._forbidden: set[str] = set()
+        self._cleared_to = ""
         self.succeeded_at: float | None = None
 
     def start(self) -> None:
@@ -44,7 +52,7 @@ class UpkeepLoop:
 
     def round(self) -> None:
         """Do what is to be done now. Raises what the database does."""
-        for step in (self._make_days, self._fold, self._drop_days, self._vacuum_hot_tables):
+        for step in (self._make_days, self._fold, self._clear_uniques, self._drop_days, self._vacuum_hot_tables):
             if self._stopping.is_set():
                 return
             try:
@@ -70,6 +78,13 @@ class UpkeepLoop:
 
     def _fold(self) -> None:
         self._unit_of_work.run(FoldTallies())
+
+    def _clear_uniques(self) -> None:
+        for _ in range(MOST_CLEARED):
+            cleared = self._unit_of_work.run(ClearUniques(), self._cleared_to)
+            self._cleared_to = cleared.last
+            if self._stopping.is_set() or not cleared.last or cleared.removed * WORTH < cleared.seen:
+                return
 
     def _drop_days(self) -> None:
         if days := self._unit_of_work.run(DropDays()):

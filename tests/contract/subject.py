@@ -31,6 +31,7 @@ from app.usecases.tasks.retry import RetryTask
 from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleTasks
 from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
+from app.usecases.uniques import ClearUniques
 from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
 from app.usecases.workers import Beat, RegisterWorker, RemoveWorker
 from tests.examples import EMAIL, REPORT, ManualClock, Recorder, a_failure, a_node, new_ids, new_task
@@ -164,7 +165,7 @@ class Queue:
 
     def keep_up(self) -> None:
         """A round of upkeep, as workers do it."""
-        for verb in (MakeDays(), FoldTallies(), DropDays()):
+        for verb in (MakeDays(), FoldTallies(), ClearUniques(), DropDays()):
             self.uow.run(verb)
 
     # --- longer stories

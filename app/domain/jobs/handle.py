@@ -7,6 +7,7 @@ from app.domain.jobs.errors import ResultExpired, TaskDidNotComplete
 from app.domain.jobs.queue import JobQueue
 from app.domain.jobs.schemas import Schema
 from app.domain.tasks.errors import TaskNotFound
+from app.domain.tasks.existing import ExistingTask
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
@@ -17,12 +18,16 @@ PATIENCE = 60.0
 
 
 class TaskHandle(Generic[R_co]):
-    """``task`` is the task as it was enqueued, or as it was last looked at."""
+    """``task`` is the task as it was enqueued, or as it was last looked at.
 
-    __slots__ = ("_queue", "_schema", "task")
+    ``is_new`` is false when the task was there before, and has the unique key of the one that was asked for.
+    """
+
+    __slots__ = ("_queue", "_schema", "is_new", "task")
 
     def __init__(self, task: WorkerTask, queue: JobQueue, schema: Schema | None) -> None:
         self.task = task
+        self.is_new = not isinstance(task, ExistingTask)
         self._queue = queue
         self._schema = schema
 

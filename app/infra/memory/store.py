@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from app.domain.identifiers import TaskId
 from app.domain.tasks.status import Transition
 from app.domain.tasks.task import WorkerTask
+from app.domain.uniques import Holding
 from app.domain.workers import LiveWorker
 
 K = TypeVar("K")
@@ -35,6 +36,7 @@ class MemoryStore:
         self.lock = threading.RLock()
         self.tasks: dict[TaskId, WorkerTask] = {}
         self.workers: dict[str, LiveWorker] = {}
+        self.uniques: dict[str, Holding] = {}
         self.claimable: list[WorkerTask] = []
         """The tasks that may be claimed once they are due, kept in the order of a claim."""
         self.listeners: list[Callable[[str], None]] = []
@@ -42,8 +44,9 @@ class MemoryStore:
     def merge(self, draft: "Draft") -> set[TaskId]:
         """Make *draft* the truth; returns the tasks it leaves alone because somebody else changed them meanwhile."""
         late = set()
+        losers = self._merge_uniques(draft)
         for task_id, before, after in draft.tasks.changes():
-            if self.tasks.get(task_id) is before:
+            if self.tasks.get(task_id) is before and task_id not in losers:
                 self._replace(task_id, before, after)
             else:
                 late.add(task_id)
@@ -53,6 +56,18 @@ class MemoryStore:
             else:
                 self.workers[worker_id] = worker
         return late
+
+    def _merge_uniques(self, draft: "Draft") -> set[TaskId]:
+        """Returns the new tasks whose key somebody else has taken meanwhile."""
+        losers = set()
+        for key, before, after in draft.uniques.changes():
+            if self.uniques.get(key) is not before:
+                losers |= set() if after is None else {after.task_id}
+            elif after is None:
+                self.uniques.pop(key, None)
+            else:
+                self.uniques[key] = after
+        return losers
 
     def _replace(self, task_id: TaskId, before: WorkerTask | None, after: WorkerTask | None) -> None:
         if before is not None and is_claimable(before):
@@ -107,6 +122,7 @@ class Draft:
         self._store = store
         self.tasks: Overlay[TaskId, WorkerTask] = Overlay(store.tasks, [draft.tasks for draft in earlier])
         self.workers: Overlay[str, LiveWorker] = Overlay(store.workers, [draft.workers for draft in earlier])
+        self.uniques: Overlay[str, Holding] = Overlay(store.uniques, [draft.uniques for draft in earlier])
 
     def claimable(self) -> Iterator[WorkerTask]:
         """The tasks that may be claimed once they are due, in the order of a claim."""

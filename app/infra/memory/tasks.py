@@ -26,7 +26,7 @@ class MemoryTasks:
         self._now = now
 
     def add(self, additions: Sequence[Addition]) -> list[WorkerTask]:
-        return [handed_out(self._put(_stored(addition, self._now()))) for addition in additions]
+        return [handed_out(self._put(stored_task(addition, self._now()))) for addition in additions]
 
     def claim(self, request: ClaimRequest) -> Claimed:
         if self._draft.workers.get(request.worker_id) is None:
@@ -163,7 +163,7 @@ def _decoded(value: JsonText | None) -> object:
     return None if value is None else value.decoded()
 
 
-def _stored(addition: Addition, now: datetime) -> WorkerTask:
+def stored_task(addition: Addition, now: datetime) -> WorkerTask:
     new = addition.new
     return WorkerTask(
         id=addition.id,

@@ -17,6 +17,7 @@ from app.infra.memory.health import MemoryHealth
 from app.infra.memory.statistics import MemoryStatistics
 from app.infra.memory.store import Draft, MemoryStore
 from app.infra.memory.tasks import MemoryTasks
+from app.infra.memory.uniques import MemoryUniques
 from app.infra.memory.upkeep import MemoryUpkeep
 from app.infra.memory.workers import MemoryWorkers
 from app.usecases.transaction import Publisher, Transaction
@@ -37,6 +38,7 @@ class MemoryTransaction:
         self.woken: set[str] = set()
         self.tasks = MemoryTasks(draft, self.now)
         self.workers = MemoryWorkers(draft, self.now)
+        self.uniques = MemoryUniques(draft, self.now)
         self.upkeep = MemoryUpkeep()
         self.statistics = MemoryStatistics(draft)
         self.health = MemoryHealth(draft, self.now)

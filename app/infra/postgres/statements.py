@@ -57,6 +57,11 @@ class Statements:
         value: str = self.run(_SETTING, {"name": name})[0][0]
         return value
 
+    def is_autocommit(self) -> bool:
+        """Whether each statement is committed by itself; known without asking the server."""
+        dialect, driver = self._connection.dialect, self._connection.connection.dbapi_connection
+        return driver is not None and dialect.detect_autocommit_setting(driver)
+
     def quoted(self, table: str) -> str:
         """The name of one of our tables, for SQL that is written as text; schema names need no escaping."""
         return f'"{self._schema}"."{table}"'

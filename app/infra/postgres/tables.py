@@ -145,3 +145,19 @@ workers = Table(
     Column("last_seen_at", Moment, nullable=False),
     Column("hears_notifications", Boolean),
 )
+
+# Who has which unique key: a table of its own, so that tasks without one cost nothing more. Never changed by those who
+# claim and settle; what is left behind, the upkeep clears away. Its index compares bytes, which no update of the system
+# that PostgreSQL runs on reorders, and no change of a row changes what is indexed (a heap-only update).
+uniques = Table(
+    "uniques",
+    metadata,
+    Column("key", Text(collation="C"), nullable=False),
+    Column("task_id", Uuid, nullable=False),
+    Column("taken_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("while_status", ARRAY(Text), nullable=False),
+    PrimaryKeyConstraint("key", name="uniques_pkey"),
+    # Room on each page for the versions that those who come second leave, having locked a row.
+    postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.05"},
+)

@@ -8,6 +8,7 @@ from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
+from app.infra.postgres.uniques import PostgresUniques
 from app.infra.postgres.upkeep import PostgresUpkeep
 from app.infra.postgres.workers import PostgresWorkers
 from app.usecases.transaction import Publisher
@@ -27,6 +28,10 @@ class PostgresTransaction:
         self.statistics = PostgresStatistics(self._statements)
         self.upkeep = PostgresUpkeep(self._statements, self.now)
         self.health = PostgresHealth(self._statements, schema)
+
+    @property
+    def uniques(self) -> PostgresUniques:
+        return PostgresUniques(self._statements)
 
     def now(self) -> datetime:
         if self._now is None:

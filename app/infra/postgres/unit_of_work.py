@@ -76,7 +76,7 @@ class PostgresUnitOfWork:
         if self._async_engines and hasattr(use_case, "together"):
             gatherable = cast(Gatherable[R], use_case)
             prepared = gatherable.prepared(*args, **kwargs)
-            alone = self._publisher.wants(*gatherable.told_of)
+            alone = gatherable.goes_alone(prepared) or self._publisher.wants(*gatherable.told_of)
             answer: R = await self._gathering.add(gatherable, prepared, alone=alone)
             return answer
         attempt = self._attempt(use_case, args, kwargs)
@@ -88,8 +88,9 @@ class PostgresUnitOfWork:
         return await asyncio.shield(outliving)
 
     async def _together(self, use_case: Gatherable[R], prepared: Sequence[Any]) -> Sequence[R]:
-        work = self._attempt_of(use_case.needs_transaction, lambda tx: use_case.together(tx, prepared))
-        return await self._awork(work)
+        # Whoever goes alone is by itself here.
+        needs_transaction = use_case.needs_transaction or (len(prepared) == 1 and use_case.goes_alone(prepared[0]))
+        return await self._awork(self._attempt_of(needs_transaction, lambda tx: use_case.together(tx, prepared)))
 
     async def _awork(self, attempt: "_Attempt[R]") -> R:
         if self._async_engines:
@@ -162,6 +163,8 @@ class PostgresUnitOfWork:
 
     def _attempt(self, use_case: Callable[..., R], args: Any, kwargs: Any) -> "_Attempt[R]":
         needs_transaction = getattr(use_case, "needs_transaction", True)
+        if not needs_transaction and (needs_it_for := getattr(use_case, "needs_transaction_for", None)) is not None:
+            needs_transaction = needs_it_for(*args, **kwargs)
         return self._attempt_of(needs_transaction, lambda tx: use_case(tx, *args, **kwargs))
 
     def _attempt_of(self, needs_transaction: bool, work: Callable[[Transaction], R]) -> "_Attempt[R]":

@@ -15,6 +15,7 @@ from app.domain.tasks.new import NewTask
 from app.domain.tasks.repository import Addition
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import Transaction
+from app.usecases.uniques import PlaceTasks
 
 NOTHING: dict[str, Any] = {}
 """The payload when none is given; it is encoded at once, so nobody can put anything in."""
@@ -39,8 +40,9 @@ class EnqueueTasks:
     def __call__(self, tx: Transaction, new: Iterable[NewTask]) -> list[WorkerTask]:
         """Enqueue *new* and return the tasks in the order given.
 
-        Raises InvalidInput, with nothing stored, for a payload that is too large or does not fit the model of its job,
-        or an element that is no NewTask.
+        Of a unique job an existing task may be returned (an ExistingTask), see Unique. Raises TaskNotUnique, and
+        InvalidInput for a payload that is too large or does not fit the model of its job, a unique key that cannot be
+        had, or an element that is no NewTask; nothing is stored then.
         """
         if not isinstance(new, Iterable):
             raise InvalidInput("new", new, "must be a list of NewTask")
@@ -48,19 +50,36 @@ class EnqueueTasks:
         self._check(new)
         return self.put(tx, new)
 
+    def needs_transaction_for(self, new: Iterable[NewTask]) -> bool:
+        """As in UnitOfWork: a single statement stores plain tasks, and several those that are unique."""
+        if not any(job.unique for job in self.jobs):
+            return False
+        # What can be read only once is read by the verb; what is no NewTask it refuses before anything is stored.
+        return not isinstance(new, Sequence) or any(
+            self.is_unique(type) for type in {one.type for one in new if isinstance(one, NewTask)}
+        )
+
+    def is_unique(self, type: str) -> bool:
+        job = self.jobs.get(type)
+        return job is not None and job.unique is not None
+
     def check(self, new: NewTask) -> None:
         """Raises InvalidInput for what may not be stored here."""
         self._check([new])
 
     def put(self, tx: Transaction, new: Sequence[NewTask]) -> list[WorkerTask]:
         """Enqueue *new*, which has been checked."""
-        additions = self._additions(new)
+        additions, is_unique = self._additions(new)
         if not additions:
             return []
-        tasks = tx.tasks.add(additions)
-        tx.wake({task.queue for task in tasks})
+        if is_unique:
+            tasks, created, changed = PlaceTasks(self.jobs, self.schemas)(tx, additions)
+            tx.wake({task.queue for task in changed})
+        else:
+            tasks = created = tx.tasks.add(additions)
+        tx.wake({task.queue for task in created})
         if tx.wants(TaskCreated):
-            for task in tasks:
+            for task in created:
                 tx.record(TaskCreated(task=task.snapshot()))
         return tasks
 
@@ -77,7 +96,8 @@ class EnqueueTasks:
                 self.schemas.of(job.payload).from_json(one.payload, field="payload")
 
     @left_alone
-    def _additions(self, new: Sequence[NewTask]) -> list[Addition]:
+    def _additions(self, new: Sequence[NewTask]) -> tuple[list[Addition], bool]:
+        """What is stored, and whether any of it is of a unique job."""
         said: dict[str, tuple[int, int]] = {}
         additions = []
         for task_id, one in zip(self.new_ids(len(new)), new, strict=True):
@@ -86,7 +106,7 @@ class EnqueueTasks:
                 known = said[one.type] = self._said_of(one.type)
             max_attempts, version = known
             additions.append(Addition(task_id, one, one.max_attempts or max_attempts, one.version or version))
-        return additions
+        return additions, any(map(self.is_unique, said))
 
     def _said_of(self, type: str) -> tuple[int, int]:
         """The attempts and the version that a new task of *type* has unless its caller says otherwise."""
@@ -119,7 +139,8 @@ class EnqueueTask:
         version: int | None = None,
     ) -> WorkerTask:
         """Parameters as in NewTask. A type that is unknown here may be enqueued: another
-        application may know it. Raises InvalidInput, with nothing stored."""
+        application may know it. Of a job that is unique an existing task may be returned (an ExistingTask), see
+        Unique. Raises InvalidInput and TaskNotUnique, with nothing stored."""
         new = self.prepared(
             type=type,
             payload=payload,
@@ -135,6 +156,10 @@ class EnqueueTask:
         )
         return self.together(tx, [new])[0]
 
+    def needs_transaction_for(self, *, type: object = None, **asked: object) -> bool:
+        """As in EnqueueTasks."""
+        return isinstance(type, str) and self.enqueue_tasks.is_unique(type)
+
     told_of: ClassVar[tuple[type[TaskCreated], ...]] = (TaskCreated,)
 
     def prepared(self, *, payload: Any = NOTHING, **asked: Any) -> NewTask:
@@ -142,6 +167,10 @@ class EnqueueTask:
         new = NewTask(payload=payload, **asked)
         self.enqueue_tasks.check(new)
         return new
+
+    def goes_alone(self, prepared: NewTask) -> bool:
+        """As in Gatherable: who waits for another's key must not hold up those who gathered."""
+        return self.enqueue_tasks.is_unique(prepared.type)
 
     def together(self, tx: Transaction, prepared: Sequence[NewTask]) -> Sequence[WorkerTask]:
         """As in Gatherable."""

@@ -13,6 +13,7 @@ from app.domain.tasks.new import NewTask
 from app.domain.tasks.repository import Addition
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from app.domain.uniques import Replacement
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW
 from app.infra.postgres.tables import Moment, tasks
@@ -87,6 +88,27 @@ def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
         "tags_list": _unless_none([json.dumps(one.tags) if one.tags else None for one in new]),
         # NULL for the first: see tables.
         "version_list": [] if versions.count(1) == len(versions) else [None if one == 1 else one for one in versions],
+        "payload_list": [one.text for one in new],
+    }
+
+
+def replacing_parameters(replacements: Sequence[Replacement]) -> dict[str, Any]:
+    """What tasks that are there are to do instead, sorted by id."""
+    additions = [one.addition for one in replacements]
+    new = [one.new for one in additions]
+    return {
+        "id_list": [one.id for one in additions],
+        "type_list": [one.type for one in new],
+        "queue_list": [one.queue for one in new],
+        "priority_list": [one.priority for one in new],
+        "max_attempts_list": [one.max_attempts for one in additions],
+        "scheduled_at_list": [one.scheduled_at for one in new],
+        "delay_list": [_microseconds(one) for one in new],
+        "keeps_place_list": [not one.postpones for one in replacements],
+        "timeout_list": [one.timeout for one in new],
+        "correlation_id_list": [one.correlation_id for one in new],
+        "tags_list": [json.dumps(one.tags) if one.tags else None for one in new],
+        "version_list": [None if one.version == 1 else one.version for one in additions],
         "payload_list": [one.text for one in new],
     }
 
