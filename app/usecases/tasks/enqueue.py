@@ -50,7 +50,7 @@ class EnqueueTasks:
         self._check(new)
         return self.put(tx, new)
 
-    def needs_transaction_for(self, new: Iterable[NewTask]) -> bool:
+    def needs_transaction_for(self, new: Iterable[NewTask] = (), *_: object, **__: object) -> bool:
         """As in UnitOfWork: a single statement stores plain tasks, and several those that are unique."""
         if not any(job.unique for job in self.jobs):
             return False
@@ -156,7 +156,7 @@ class EnqueueTask:
         )
         return self.together(tx, [new])[0]
 
-    def needs_transaction_for(self, *, type: object = None, **asked: object) -> bool:
+    def needs_transaction_for(self, *_: object, type: object = None, **__: object) -> bool:
         """As in EnqueueTasks."""
         return isinstance(type, str) and self.enqueue_tasks.is_unique(type)
 
