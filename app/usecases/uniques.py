@@ -28,6 +28,9 @@ from app.usecases.transaction import Transaction
 BATCH = 5_000
 """Keys looked at by one transaction of the upkeep, so that none is a long one."""
 
+MOST_LOOKS = 20
+"""How often a task may begin or end, each time that it is about to be replaced, before it is left as it is."""
+
 _REPLACING = ("replace", "debounce")
 
 
@@ -142,7 +145,9 @@ def _contested(tx: Transaction, wishes: dict[str, _Wish]) -> tuple[dict[str, Wor
     existing: dict[str, WorkerTask] = {}
     changed: list[WorkerTask] = []
     held = tx.uniques.take([wishes[key].taking for key in sorted(wishes)])
+    looks = 0
     while held:
+        looks += 1
         holders = tx.uniques.look(held)
         free: list[Taking] = []
         replacing: list[tuple[Holding, Replacement]] = []
@@ -151,7 +156,7 @@ def _contested(tx: Transaction, wishes: dict[str, _Wish]) -> tuple[dict[str, Wor
             wish = wishes[holding.key]
             if holder is None or not holding.holds(holder, holders.at):
                 free.append(wish.taking)
-            elif (replacement := wish.replacement_of(holder)) is not None:
+            elif (replacement := wish.replacement_of(holder)) is not None and looks <= MOST_LOOKS:
                 replacing.append((holding, replacement))
             else:
                 existing[holding.key] = holder

@@ -133,6 +133,21 @@ def test_a_key_that_raises_is_refused(queue: Queue) -> None:
     assert (0, []) == queue.public
 
 
+def test_a_key_that_would_have_to_be_awaited_is_refused_at_its_definition(queue: Queue) -> None:
+    """
+    An asynchronous function is; one that only answers with something to be awaited, at the enqueue.
+    """
+
+    async def key(payload: Any) -> int:
+        return 1
+
+    with pytest.raises(InvalidInput, match=r"unique\.key: must be a plain function"):
+        unique(queue, key=key)
+    unique(queue, key=lambda payload: key(payload) if payload else None)
+    with pytest.raises(InvalidInput, match=r"unique\.key: job 'email:send'"):
+        queue.enqueue_many([sync()])
+
+
 def test_the_key_of_a_newer_version_is_not_known(queue: Queue) -> None:
     """
     Its payload is one that nobody here can read.

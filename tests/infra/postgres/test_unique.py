@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
 from app import (
@@ -339,6 +340,32 @@ async def only_of(tasks: TaskQueueContainer, user_id: int) -> WorkerTask:
     return await tasks.enqueue_task().aexecute(type="user:only", payload={"user_id": user_id})
 
 
+async def test_what_is_unique_goes_alone(async_engine: AsyncEngine) -> None:
+    """
+    In a transaction of its own, beside the one statement of those who come with it.
+    """
+    tasks = TaskQueueContainer(engine=async_engine, jobs=jobs)
+    enqueue = tasks.enqueue_task()
+    await enqueue.aexecute(type=PLAIN)
+    gathering = tasks.unit_of_work()._gathering  # type: ignore[attr-defined]
+    together: list[list[str]] = []
+    run = gathering._run
+
+    async def noted(use_case: Any, prepared: Any) -> Any:
+        together.append([one.type for one in prepared])
+        return await run(use_case, prepared)
+
+    for line in gathering._lines.values():
+        line._run = noted
+    await asyncio.gather(
+        *(enqueue.aexecute(type=type, payload={"user_id": 1}) for type in (PLAIN, "user:sync") for _ in range(10))
+    )
+    await tasks.aclose()
+
+    assert [["user:sync"]] * 10 == [types for types in together if PLAIN not in types]
+    assert {PLAIN} == {type for types in together if PLAIN in types for type in types}
+
+
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 async def test_of_fifty_that_come_at_once_on_an_event_loop_one_enqueues(database_url: str, driver: str) -> None:
     """
@@ -379,7 +406,7 @@ def test_of_fifty_producers_in_five_processes_one_enqueues(tasks: TaskQueueConta
     pipes = [(producer.stdin, producer.stdout) for producer in producers]
     ready = [out.readline().strip() for _, out in pipes if out]
     rounds = []
-    for user_id in range(5):
+    for user_id in range(3):
         for into, _ in pipes:
             assert into is not None
             into.write(f"{user_id}\n")
@@ -390,7 +417,7 @@ def test_of_fifty_producers_in_five_processes_one_enqueues(tasks: TaskQueueConta
         producer.communicate(timeout=30)
 
     assert ["ready"] * 5 == ready
-    assert ([(50, 1, 1)] * 5, 5) == (rounds, pending(tasks))
+    assert ([(50, 1, 1)] * 3, 3) == (rounds, pending(tasks))
 
 
 @pytest.fixture
