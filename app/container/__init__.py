@@ -1,5 +1,6 @@
 """TaskQueueContainer: the composition root, which an application's own container embeds."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -14,6 +15,7 @@ from app.domain.connections import Connections
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
+from app.domain.results import ResultNotifications
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
 from app.domain.upkeep import Vacuum
@@ -22,6 +24,7 @@ from app.infra.events.signals import TaskSignals
 from app.infra.memory.connections import MemoryConnections
 from app.infra.memory.migrations import MemoryMigrations
 from app.infra.memory.notifications import MemoryNotifications
+from app.infra.memory.results import MemoryResultNotifications
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
 from app.infra.memory.upkeep import MemoryUpkeep
@@ -29,12 +32,14 @@ from app.infra.postgres.connections import PostgresConnections
 from app.infra.postgres.herald import Herald
 from app.infra.postgres.migrations import Migrations
 from app.infra.postgres.notifications import PostgresNotifications
+from app.infra.postgres.results import PostgresResultNotifications
 from app.infra.postgres.unit_of_work import PostgresUnitOfWork
 from app.infra.postgres.vacuum import PostgresVacuum
 from app.infra.schemas import PydanticSchemas
 from app.infra.settings import Settings
 from app.usecases.bound import Bound
 from app.usecases.check import CheckQueue
+from app.usecases.results import LookAtTasks, ResultWaiter
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.cleanup import CleanupTasks
 from app.usecases.tasks.enqueue import EnqueueTask, EnqueueTasks
@@ -96,14 +101,16 @@ def _options(settings: Settings) -> WorkerOptions:
     )
 
 
-def _close(signals: TaskSignals, herald: Herald, engines: Engines) -> None:
+def _close(signals: TaskSignals, waiter: ResultWaiter, herald: Herald, engines: Engines) -> None:
     signals.close()
+    waiter.close()
     herald.flush()
     engines.close()
 
 
-async def _aclose(signals: TaskSignals, herald: Herald, engines: Engines) -> None:
+async def _aclose(signals: TaskSignals, waiter: ResultWaiter, herald: Herald, engines: Engines) -> None:
     await signals.aclose()
+    await asyncio.to_thread(waiter.close)
     await herald.aflush()
     await engines.aclose()
 
@@ -151,8 +158,20 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     )
     notifications: providers.Provider[Notifications] = providers.Selector(
         where,
-        postgres=providers.Factory(PostgresNotifications, engines.provided.listening, settings.provided.worker_schema),
+        postgres=providers.Factory(
+            PostgresNotifications,
+            engines.provided.listening,
+            settings.provided.worker_schema,
+            on_waiting=herald.provided.somebody_waits,
+        ),
         memory=providers.Factory(MemoryNotifications, store),
+    )
+    result_notifications: providers.Provider[ResultNotifications] = providers.Selector(
+        where,
+        postgres=providers.Factory(
+            PostgresResultNotifications, engines.provided.listening, herald, settings.provided.worker_schema
+        ),
+        memory=providers.Factory(MemoryResultNotifications, store),
     )
     connections: providers.Provider[Connections] = providers.Selector(
         where,
@@ -178,6 +197,11 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     get_task_stats = _bound(unit_of_work, GetTaskStats)
     get_task_breakdown = _bound(unit_of_work, GetTaskBreakdown)
     cleanup_tasks = _bound(unit_of_work, CleanupTasks)
+
+    # By their providers: a queue of which no result is waited for makes neither.
+    result_waiter = providers.ThreadSafeSingleton(
+        ResultWaiter, _bound(unit_of_work, LookAtTasks).provider, result_notifications.provider
+    )
 
     examples = providers.Callable(_examples, settings, get_task_stats, list_tasks)
     jobs = CatalogDependency(
@@ -223,6 +247,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         enqueue_task=enqueue_task,
         enqueue_tasks=enqueue_tasks,
         find_task=find_task,
+        waiter=result_waiter,
         here=providers.Factory(
             Here,
             calls.provider,
@@ -251,5 +276,5 @@ class TaskQueueContainer(containers.DeclarativeContainer):
 
     listeners = providers.Callable(connect_listeners, settings.provided.worker_listeners, signals)
 
-    close = providers.Callable(_close, signals, herald, engines)
-    aclose = providers.Callable(_aclose, signals, herald, engines)
+    close = providers.Callable(_close, signals, result_waiter, herald, engines)
+    aclose = providers.Callable(_aclose, signals, result_waiter, herald, engines)

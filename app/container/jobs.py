@@ -1,7 +1,6 @@
 """Jobs of a container: the queue that a catalog is bound to, and how it learns of it."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,18 +8,18 @@ from dependency_injector import providers
 
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.jobs.errors import JobNotInCatalog, TaskNotFinished
+from app.domain.jobs.errors import JobNotInCatalog, TaskNotFinished, WouldBlockLoop
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
+from app.domain.moments import checked_seconds
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
 from app.usecases.bound import Bound
+from app.usecases.results import ResultWaiter
 from app.worker.here import Here
 from app.worker.own_loop import in_own_loop
 from app.worker.runner import TaskRunner
-
-_STEP = 0.1
 
 
 class ContainerQueue:
@@ -34,6 +33,7 @@ class ContainerQueue:
         enqueue_task: Bound[..., WorkerTask],
         enqueue_tasks: Bound[[Iterable[NewTask]], list[WorkerTask]],
         find_task: Bound[[TaskId], WorkerTask],
+        waiter: ResultWaiter,
         here: Here,
         runner: TaskRunner,
     ) -> None:
@@ -42,6 +42,7 @@ class ContainerQueue:
         self._enqueue_task = enqueue_task
         self._enqueue_tasks = enqueue_tasks
         self._find_task = find_task
+        self._waiter = waiter
         self._here = here
         self._runner = runner
 
@@ -76,20 +77,18 @@ class ContainerQueue:
         return await self._find_task.aexecute(task_id)
 
     def wait(self, task_id: TaskId, timeout: float) -> WorkerTask:
-        deadline = time.monotonic() + timeout
-        while not (task := self.find(task_id)).status.is_final:
-            if time.monotonic() >= deadline:
-                raise TaskNotFinished(task_id, task.status, timeout)
-            time.sleep(min(_STEP, max(0.0, deadline - time.monotonic())))
-        return task
+        if _loop_runs():
+            raise WouldBlockLoop("task.result()", "task.aresult()")
+        seconds = checked_seconds("timeout", timeout)
+        if seconds > 0:
+            return self._waiter.wait(task_id, seconds)
+        return _ended(self.find(task_id), seconds)
 
     async def await_(self, task_id: TaskId, timeout: float) -> WorkerTask:
-        deadline = time.monotonic() + timeout
-        while not (task := await self.afind(task_id)).status.is_final:
-            if time.monotonic() >= deadline:
-                raise TaskNotFinished(task_id, task.status, timeout)
-            await asyncio.sleep(min(_STEP, max(0.0, deadline - time.monotonic())))
-        return task
+        seconds = checked_seconds("timeout", timeout)
+        if seconds > 0:
+            return await self._waiter.await_(task_id, seconds)
+        return _ended(await self.afind(task_id), seconds)
 
     def run(self, type: str, payload: Any, *, persist: bool) -> Outcome[Any]:
         job = self._job(type)
@@ -133,6 +132,21 @@ class ContainerQueue:
         if job is None:
             raise JobNotInCatalog(type)
         return job
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _ended(task: WorkerTask, timeout: float) -> WorkerTask:
+    """*task*, if it has ended by now."""
+    if not task.status.is_final:
+        raise TaskNotFinished(task.id, task.status, timeout)
+    return task
 
 
 class CatalogDependency(providers.Dependency[JobCatalog]):

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from app.domain.health import QueueHealth
+from app.domain.identifiers import TaskId
+from app.domain.results import TaskResults
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.repository import TaskRepository
 from app.domain.tasks.statistics import TaskStatistics
@@ -38,6 +40,9 @@ class Transaction(Protocol):
     @property
     def health(self) -> QueueHealth: ...
 
+    @property
+    def results(self) -> TaskResults: ...
+
     def now(self) -> datetime:
         """The moment of this transaction, by the database's clock; asked for once."""
         ...
@@ -52,6 +57,14 @@ class Transaction(Protocol):
 
     def wake(self, queues: Iterable[str]) -> None:
         """Hint to the workers of these queues, on commit, that there is something to look at."""
+        ...
+
+    def is_waited_for(self) -> bool:
+        """Whether anybody may be waiting for results; if not, ends need not be announced."""
+        ...
+
+    def announce(self, ended: Iterable[TaskId]) -> None:
+        """Hint to those who wait for these tasks, on commit, that they have ended."""
         ...
 
 

@@ -79,11 +79,21 @@ class TaskDidNotComplete(QueueError):
 
 
 class ResultExpired(QueueError, LookupError):
-    """The task has ended and what it brought was not kept that long."""
+    """The task is not there: it has ended and was not kept that long, or it was enqueued in a transaction that has not
+    committed."""
 
     def __init__(self, task_id: TaskId) -> None:
         self.task_id = task_id
-        super().__init__(f"the result of task {task_id} is not kept any more")
+        super().__init__(
+            f"the result of task {task_id} is not kept any more, or the transaction that enqueued it has not committed"
+        )
+
+
+class WouldBlockLoop(QueueError, RuntimeError):
+    """A plain call would keep the running event loop from doing anything else, workers in this process included."""
+
+    def __init__(self, call: str, instead: str) -> None:
+        super().__init__(f"{call} would block the running event loop: await {instead} instead")
 
 
 def named(value: Any) -> str:

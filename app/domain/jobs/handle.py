@@ -48,8 +48,10 @@ class TaskHandle(Generic[R_co]):
     def result(self, timeout: float = PATIENCE) -> R_co:
         """What the handler returned, once the task has completed; waited for *timeout* seconds at most.
 
-        Raises TaskNotFinished when it takes longer, TaskDidNotComplete when it failed or was cancelled, ResultExpired
-        when it is not kept any more. Not from a running event loop, which it would block: see aresult.
+        Raises TaskNotFinished when it takes longer (with 0: unless it has ended), TaskDidNotComplete when it failed or
+        was cancelled, ResultExpired when it is not kept any more, Unfit when what is stored does not fit the result's
+        model any more, InvalidInput for a *timeout* that is none, DatabaseUnavailable when the database was away to the
+        last, WouldBlockLoop in a running event loop: there, use aresult.
         """
         try:
             self.task = self._queue.wait(self.id, timeout)

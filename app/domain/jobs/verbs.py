@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar, Unpack
 
+from app.domain.errors import InvalidInput
+from app.domain.identifiers import TaskId, checked_task_id
 from app.domain.jobs.handle import TaskHandle
 from app.domain.jobs.options import EnqueueOptions
 from app.domain.jobs.outcome import Outcome
@@ -77,6 +79,14 @@ class JobVerbs(ABC, Generic[P, R]):
         """Like enqueue_many_in, for an AsyncSession or AsyncConnection."""
         return self._handles(await self.bound_to.aenqueue_many_in(session, self._new(payloads, options)))
 
+    def handle_of(self, task_id: TaskId | str) -> TaskHandle[R]:
+        """The task with this id, to wait for its result. Raises TaskNotFound, and InvalidInput for another job's."""
+        return self.handle(self._own_task(self.bound_to.find(checked_task_id(task_id))))
+
+    async def ahandle_of(self, task_id: TaskId | str) -> TaskHandle[R]:
+        """Like handle_of, without blocking the event loop."""
+        return self.handle(self._own_task(await self.bound_to.afind(checked_task_id(task_id))))
+
     def run(self, payload: P, *, persist: bool = False) -> Outcome[R]:
         """Run the job once, here and now, with all that its definition puts around the handler.
 
@@ -100,6 +110,11 @@ class JobVerbs(ABC, Generic[P, R]):
         return await self.bound_to.arun_many(
             self.type, list(payloads), concurrency=concurrency, persist=persist, stop_on_error=stop_on_error
         )
+
+    def _own_task(self, task: WorkerTask) -> WorkerTask:
+        if task.type != self.type:
+            raise InvalidInput("task_id", str(task.id), f"must be that of a task of {self.type!r}, not {task.type!r}")
+        return task
 
     def _new(self, payloads: Iterable[P], options: EnqueueOptions) -> list[NewTask]:
         return [NewTask(**self.asked(payload, options)) for payload in payloads]

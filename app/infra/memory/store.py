@@ -40,6 +40,8 @@ class MemoryStore:
         self.claimable: list[WorkerTask] = []
         """The tasks that may be claimed once they are due, kept in the order of a claim."""
         self.listeners: list[Callable[[str], None]] = []
+        self.waiting: list[Callable[[frozenset[TaskId]], None]] = []
+        """Who wants to hear which tasks have ended."""
 
     def merge(self, draft: "Draft") -> set[TaskId]:
         """Make *draft* the truth; returns the tasks it leaves alone because somebody else changed them meanwhile."""

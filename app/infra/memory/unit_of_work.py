@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session, scoped_session
 
 from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
+from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold, waiting
 from app.infra.memory.health import MemoryHealth
+from app.infra.memory.results import MemoryResults
 from app.infra.memory.statistics import MemoryStatistics
 from app.infra.memory.store import Draft, MemoryStore
 from app.infra.memory.tasks import MemoryTasks
@@ -29,19 +31,25 @@ R = TypeVar("R")
 class MemoryTransaction:
     """Implements usecases.transaction.Transaction on a draft of the store."""
 
-    def __init__(self, draft: Draft, publisher: Publisher, clock: Clock) -> None:
+    def __init__(self, draft: Draft, publisher: Publisher, clock: Clock, is_waited_for: Callable[[], bool]) -> None:
         self._clock = clock
         self._publisher = publisher
         self._now: datetime | None = None
         self.draft = draft
         self.events: list[TaskEvent] = []
         self.woken: set[str] = set()
+        self.ended: set[TaskId] = set()
+        self.is_waited_for = is_waited_for
         self.tasks = MemoryTasks(draft, self.now)
         self.workers = MemoryWorkers(draft, self.now)
         self.uniques = MemoryUniques(draft, self.now)
         self.upkeep = MemoryUpkeep()
         self.statistics = MemoryStatistics(draft)
         self.health = MemoryHealth(draft, self.now)
+
+    @property
+    def results(self) -> MemoryResults:
+        return MemoryResults(self.draft)
 
     def now(self) -> datetime:
         if self._now is None:
@@ -56,6 +64,9 @@ class MemoryTransaction:
 
     def wake(self, queues: Iterable[str]) -> None:
         self.woken.update(queues)
+
+    def announce(self, ended: Iterable[TaskId]) -> None:
+        self.ended.update(ended)
 
 
 class MemoryUnitOfWork:
@@ -76,7 +87,7 @@ class MemoryUnitOfWork:
             tx = self._transaction()
             result = use_case(tx, *args, **kwargs)
             self._store.merge(tx.draft)
-        self._wake(tx.woken)
+        self._wake(tx)
         self._publish(tx.events)
         return result
 
@@ -118,7 +129,7 @@ class MemoryUnitOfWork:
         """End a joined transaction, whose Session has committed."""
         with self._store.lock:
             late = self._store.merge(tx.draft)
-        self._wake(tx.woken)
+        self._wake(tx)
         self._publish([event for event in tx.events if event.task.id not in late])
 
     def _join_connection(self, work: Callable[[Transaction], R]) -> R:
@@ -126,20 +137,24 @@ class MemoryUnitOfWork:
             tx = self._transaction()
             result = work(tx)
             self._store.merge(tx.draft)
-        self._wake(tx.woken)
+        self._wake(tx)
         return result
 
     def _transaction(self, earlier: Iterable[Draft] = ()) -> MemoryTransaction:
-        return MemoryTransaction(Draft(self._store, earlier), self._publisher, self._clock)
+        draft = Draft(self._store, earlier)
+        return MemoryTransaction(draft, self._publisher, self._clock, lambda: bool(self._store.waiting))
 
     def _publish(self, events: list[TaskEvent]) -> None:
         if events:
             self._publisher.publish(events)
 
-    def _wake(self, queues: set[str]) -> None:
-        for queue in sorted(queues):
+    def _wake(self, tx: MemoryTransaction) -> None:
+        for queue in sorted(tx.woken):
             for listener in tuple(self._store.listeners):
                 listener(queue)
+        if tx.ended:
+            for waiting in tuple(self._store.waiting):
+                waiting(frozenset(tx.ended))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Herald: tells workers, once a commit is through, that there is something to look at."""
+"""Herald: tells workers, and those who wait for results, once a commit is through, that there is something to see."""
 
 import asyncio
 import atexit
@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakSet
@@ -15,6 +15,7 @@ from sqlalchemy import ARRAY, Engine, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql import column
 
+from app.domain.identifiers import TaskId
 from app.infra.postgres.direct import DirectConnections
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
@@ -29,6 +30,16 @@ _IDLE = 10.0
 _LAST_WORDS = 1.0
 """Seconds that the end of a process, or of its queue, waits for what is still to be told."""
 
+# Names hold no control characters, so no queue can be mistaken for this.
+WAITING = "\x01waiting"
+"""What those who wait for results say on the channel of the workers."""
+WAITED_FOR = 60.0
+"""Seconds that ends of tasks are announced for, after somebody has said so."""
+_IDS_IN_ONE = 200
+"""A payload holds less than 8,000 bytes."""
+_MOST_IDS = 1_000
+"""Beyond that it is cheaper for all to look at what they wait for."""
+
 _queues = func.unnest(bindparam("queues", type_=ARRAY(Text))).table_valued(column("queue", Text)).render_derived()
 NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), _queues.c.queue))
 
@@ -36,6 +47,11 @@ NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), _queues.c.queue
 def channel_of(schema: str) -> str:
     """The notification channel of the queue in *schema*."""
     return f"{schema}_tasks"
+
+
+def results_channel_of(schema: str) -> str:
+    """The channel on which those hear who wait for results of the queue in *schema*."""
+    return f"{schema}_results"
 
 
 class Herald:
@@ -50,13 +66,23 @@ class Herald:
         self, engine: Callable[[], Engine], async_engine: Callable[[], AsyncEngine | None], schema: str = SCHEMA
     ) -> None:
         """The engines are asked for when there is something to tell."""
-        self._thread = _Thread(engine, channel_of(schema))
+        self._thread = _Thread(engine, schema)
         self._tasks = _Tasks(async_engine, schema)
+        self._waited_for_until = float("-inf")
 
-    def tell(self, queues: Iterable[str]) -> None:
-        """Have the workers of *queues* woken soon; returns at once, from any thread."""
-        if not self._tasks.tell(queues):
-            self._thread.tell(queues)
+    def tell(self, queues: Iterable[str] = (), ended: Iterable[TaskId] = ()) -> None:
+        """Have the workers of *queues* woken soon, and those who wait for what *ended*; returns at once, from any
+        thread."""
+        if not self._tasks.tell(queues, ended):
+            self._thread.tell(queues, ended)
+
+    def somebody_waits(self) -> None:
+        """From now on, and for a minute, ends of tasks are worth telling."""
+        self._waited_for_until = time.monotonic() + WAITED_FOR
+
+    def is_waited_for(self) -> bool:
+        """Whether anybody may be waiting for results."""
+        return time.monotonic() < self._waited_for_until
 
     def flush(self) -> None:
         """Wait until all is told, a second at most."""
@@ -68,14 +94,48 @@ class Herald:
         await asyncio.to_thread(self._thread.flush)
 
 
+class _Untold:
+    """What is still to be told, each thing once however often it was said."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._queues: set[str] = set()
+        self._ended: set[TaskId] = set()
+
+    def add(self, queues: Iterable[str], ended: Iterable[TaskId]) -> None:
+        self._queues.update(queues)
+        self._ended.update(ended)
+
+    def __bool__(self) -> bool:
+        return bool(self._queues or self._ended)
+
+    def taken(self) -> list[dict[str, Any]]:
+        """The parameters of a NOTIFY for each channel; nothing is left here then."""
+        queues, self._queues = sorted(self._queues), set()
+        ended, self._ended = sorted(self._ended), set()
+        told = []
+        if queues:
+            told.append({"channel": channel_of(self._schema), "queues": queues})
+        if ended:
+            told.append({"channel": results_channel_of(self._schema), "queues": _payloads(ended)})
+        return told
+
+
+def _payloads(ended: Sequence[TaskId]) -> list[str]:
+    if len(ended) > _MOST_IDS:
+        return [""]
+    ids = [task_id.hex for task_id in ended]
+    return [",".join(ids[first : first + _IDS_IN_ONE]) for first in range(0, len(ids), _IDS_IN_ONE)]
+
+
 class _Tasks:
     def __init__(self, engine: Callable[[], AsyncEngine | None], schema: str) -> None:
         self._engine = engine
         self._schema = schema
-        self._untold: set[str] = set()
+        self._untold = _Untold(schema)
         self._telling: asyncio.Task[None] | None = None
 
-    def tell(self, queues: Iterable[str]) -> bool:
+    def tell(self, queues: Iterable[str], ended: Iterable[TaskId]) -> bool:
         """Whether that can be done here: on a running loop, with an engine for it."""
         try:
             loop = asyncio.get_running_loop()
@@ -84,7 +144,7 @@ class _Tasks:
         engine = self._engine()
         if engine is None:
             return False
-        self._untold.update(queues)
+        self._untold.add(queues, ended)
         if self._telling is None or self._telling.done() or self._telling.get_loop() is not loop:
             self._telling = loop.create_task(self._run(engine), name="app-herald")
         return True
@@ -97,37 +157,37 @@ class _Tasks:
         direct = DirectConnections.of(engine)
         engine = engine.execution_options(isolation_level=AUTOCOMMIT)
         while self._untold:
-            given = {"channel": channel_of(self._schema), "queues": sorted(self._untold)}
-            self._untold = set()
+            told = self._untold.taken()
             try:
                 if direct is not None:
-                    await direct.run(partial(_notify, given=given), self._schema)
+                    await direct.run(partial(_notify, told=told), self._schema)
                 else:
                     async with engine.connect() as connection:
-                        await connection.execute(NOTIFY, given)
+                        for given in told:
+                            await connection.execute(NOTIFY, given)
             except Exception as error:
                 _not_told(error)
             await asyncio.sleep(REST)
 
 
 class _Thread:
-    def __init__(self, engine: Callable[[], Engine], channel: str) -> None:
+    def __init__(self, engine: Callable[[], Engine], schema: str) -> None:
         self._engine = engine
-        self._channel = channel
+        self._schema = schema
         self._begin()
 
     def _begin(self) -> None:
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._untold: set[str] = set()
+        self._untold = _Untold(self._schema)
         self._telling = False
 
-    def tell(self, queues: Iterable[str]) -> None:
+    def tell(self, queues: Iterable[str], ended: Iterable[TaskId]) -> None:
         if self._process != os.getpid():  # forked: the thread stayed behind, and may have held the lock
             self._begin()
         with self._changed:
-            self._untold.update(queues)
+            self._untold.add(queues, ended)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="app-herald", daemon=True)
                 self._thread.start()
@@ -143,26 +203,28 @@ class _Thread:
             with self._changed:
                 self._telling = False
                 self._changed.notify_all()
-                if not self._changed.wait_for(lambda: self._untold, _IDLE):
+                if not self._changed.wait_for(lambda: bool(self._untold), _IDLE):
                     self._thread = None
                     return
-                queues, self._untold = sorted(self._untold), set()
+                told = self._untold.taken()
                 self._telling = True
             try:
                 with self._engine().execution_options(isolation_level=AUTOCOMMIT).connect() as connection:
-                    connection.execute(NOTIFY, {"channel": self._channel, "queues": queues})
+                    for given in told:
+                        connection.execute(NOTIFY, given)
             except Exception as error:
                 _not_told(error)
             time.sleep(REST)
 
 
-def _notify(statements: Statements, *, given: dict[str, Any]) -> None:
-    statements.run(NOTIFY, given)
+def _notify(statements: Statements, *, told: Sequence[dict[str, Any]]) -> None:
+    for given in told:
+        statements.run(NOTIFY, given)
 
 
 def _not_told(error: Exception) -> None:
     # A hint: what it was about is stored, and polling finds it.
-    _log.debug("Workers could not be told of new tasks, and will find them: %s", error)
+    _log.debug("Others could not be told of new or ended tasks, and will find them: %s", error)
 
 
 _threads: WeakSet[_Thread] = WeakSet()

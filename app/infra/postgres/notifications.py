@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from app.infra.postgres.herald import channel_of
+from app.infra.postgres.herald import WAITING, channel_of
 from app.infra.postgres.tables import SCHEMA
 
 _log = logging.getLogger("app.worker")
@@ -34,9 +34,21 @@ class PostgresNotifications:
     and delivers nothing, and only a try can tell.
     """
 
-    def __init__(self, engine: Engine, schema: str = SCHEMA) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        schema: str = SCHEMA,
+        *,
+        channel: str | None = None,
+        otherwise: str = "new tasks are found by polling, at every WORKER_POLL_INTERVAL",
+        on_waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """On the workers' channel unless another is said; *otherwise* is what happens when nothing is heard there.
+        *on_waiting* is called when somebody says that they wait for results."""
         self._engine = engine
-        self._channel = channel_of(schema)
+        self._channel = channel or channel_of(schema)
+        self._otherwise = otherwise
+        self._on_waiting = on_waiting
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._on_wake: Callable[[str], None] = lambda queue: None
@@ -84,8 +96,8 @@ class PostgresNotifications:
         self._hears = hears
         if not hears:
             _log.warning(
-                "Notifications do not arrive over this connection (a transaction pooler in between?):"
-                " new tasks are found by polling, at every WORKER_POLL_INTERVAL."
+                "Notifications do not arrive over this connection (a transaction pooler in between?): %s.",
+                self._otherwise,
             )
             self._stopping.wait(DEAF_RETRY)
             return
@@ -116,7 +128,9 @@ class PostgresNotifications:
         return False
 
     def _hear(self, payload: str) -> None:
-        if not payload.startswith(_PROBE):
+        if payload == WAITING:
+            self._on_waiting()
+        elif not payload.startswith(_PROBE):
             self._on_wake(payload)
 
     @contextmanager

@@ -1,10 +1,12 @@
 """PostgresTransaction: the repositories on one connection, with what is to be told once it has committed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
 from app.infra.postgres.health import PostgresHealth
+from app.infra.postgres.results import PostgresResults
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
@@ -17,10 +19,14 @@ from app.usecases.transaction import Publisher
 class PostgresTransaction:
     """Implements usecases.transaction.Transaction."""
 
-    def __init__(self, statements: Statements, schema: str, publisher: Publisher) -> None:
+    def __init__(
+        self, statements: Statements, schema: str, publisher: Publisher, is_waited_for: Callable[[], bool]
+    ) -> None:
         self._statements = statements
         self._publisher = publisher
         self._now: datetime | None = None
+        self.is_waited_for = is_waited_for
+        self.ended: set[TaskId] | None = None
         self.woken: set[str] = set()
         self.events: list[TaskEvent] = []
         self.tasks = PostgresTasks(self._statements)
@@ -32,6 +38,10 @@ class PostgresTransaction:
     @property
     def uniques(self) -> PostgresUniques:
         return PostgresUniques(self._statements)
+
+    @property
+    def results(self) -> PostgresResults:
+        return PostgresResults(self._statements)
 
     def now(self) -> datetime:
         if self._now is None:
@@ -50,3 +60,6 @@ class PostgresTransaction:
 
     def wake(self, queues: Iterable[str]) -> None:
         self.woken.update(queues)
+
+    def announce(self, ended: Iterable[TaskId]) -> None:
+        self.ended = (self.ended or set()).union(ended)

@@ -123,7 +123,7 @@ class PostgresUnitOfWork:
             if (ours := translated(error)) is not None and not is_conflict(error):
                 raise ours from error
             raise
-        if isinstance(session, Session) and (tx.events or tx.woken):
+        if isinstance(session, Session) and (tx.events or tx.woken or tx.ended):
             hold(session, lambda: self._tell(tx))
         return result
 
@@ -141,15 +141,15 @@ class PostgresUnitOfWork:
         return self._transaction_of(Statements(connection, self._schema, self._now()))
 
     def _transaction_of(self, statements: Statements) -> PostgresTransaction:
-        return PostgresTransaction(statements, self._schema, self._publisher)
+        return PostgresTransaction(statements, self._schema, self._publisher, self._herald.is_waited_for)
 
     def _now(self) -> datetime | None:
         return None if self._clock is None else self._clock.now()
 
     def _tell(self, tx: PostgresTransaction) -> None:
         """What is to be said once the commit is through."""
-        if tx.woken:
-            self._herald.tell(tx.woken)
+        if tx.woken or tx.ended:
+            self._herald.tell(tx.woken, tx.ended or ())
         if tx.events:
             self._publisher.publish(tx.events)
 

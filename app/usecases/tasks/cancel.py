@@ -27,6 +27,8 @@ class CancelTask:
             return task
         task.cancel(now=tx.now())
         tx.tasks.save([task])
+        if tx.is_waited_for():
+            tx.announce([task.id])
         if tx.wants(TaskCancelled):
             tx.record(TaskCancelled(task=task.snapshot()))
         return task

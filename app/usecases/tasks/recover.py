@@ -39,6 +39,8 @@ class RecoverTasks:
         outcomes = {task.id: _outcome(task) for task in orphans}
         settled = tx.tasks.settle([Settlement(task, outcomes[task.id]) for task in orphans], taking_back=True)
         tx.wake({task.queue for task in orphans})
+        if tx.is_waited_for():
+            tx.announce(task_id for task_id, outcome in outcomes.items() if isinstance(outcome, Failed))
         for task in orphans:
             if tx.wants(TaskRecovered):
                 after = task.snapshot()

@@ -22,6 +22,7 @@ from app.usecases.transaction import Transaction
 
 # Of these, idle workers must hear: a task that falls due in a second, or now, would wait for their next poll.
 _COMES_BACK = (RetryIn, Snoozed, Released)
+_IS_OVER = (Completed, Failed, GivenUp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class SettleTasks:
 def _tell(tx: Transaction, settled: Sequence[Settlement], at: datetime) -> None:
     """Wake workers for what came back, and record what listeners want to hear."""
     tx.wake({one.task.queue for one in settled if isinstance(one.outcome, _COMES_BACK)})
+    if tx.is_waited_for():
+        tx.announce(one.task.id for one in settled if isinstance(one.outcome, _IS_OVER))
     if tx.wants(*_TOLD):
         for one in settled:
             record_outcome(tx, one.task, one.outcome, at)
