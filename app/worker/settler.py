@@ -9,6 +9,7 @@ from app.domain.identifiers import TaskId
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Failed, RetryIn, Snoozed
 from app.domain.tasks.repository import Settlement
+from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleTasks
 from app.usecases.transaction import UnitOfWork
 from app.worker.pauses import Pauses, bounded, waited
@@ -17,17 +18,31 @@ _log = logging.getLogger("app.worker")
 
 BATCH = 500
 """Outcomes per statement; larger batches gain 5 to 15 % and hold their locks longer."""
+PROGRESS_INTERVAL = 1.0
+"""Seconds from one stored report of an attempt to its next; its last one is stored with its end."""
+
+
+_Lease = tuple[TaskId, int]
+
+
+def _lease(task: WorkerTask) -> _Lease:
+    return task.id, task.lease_seq
 
 
 class Settler:
-    """Whatever ended while a flush was under way goes into the next one: no delay when idle, batches under load."""
+    """Whatever ended while a flush was under way goes into the next one: no delay when idle, batches under load.
+
+    Of what an attempt reports, the first is stored at once, then the latest each second, and the last with its end.
+    """
 
     def __init__(self, unit_of_work: UnitOfWork, *, on_put_back: Callable[[float], None]) -> None:
         """*on_put_back* is told in how many seconds a task that was put back falls due."""
         self._unit_of_work = unit_of_work
         self._on_put_back = on_put_back
         self._ended: list[Settlement] = []
-        self._reports: dict[tuple[TaskId, int], ReportedProgress] = {}
+        self._reports: dict[_Lease, ReportedProgress] = {}
+        self._reported_at: dict[_Lease, float] = {}
+        """When a report was last stored, of attempts that run; by the loop's clock."""
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -41,9 +56,12 @@ class Settler:
             self._changed.set()
 
     def report(self, progress: ReportedProgress) -> None:
-        """Keep the latest report of each attempt for the next flush."""
-        self._reports[progress.task.id, progress.task.lease_seq] = progress
-        self._changed.set()
+        """Keep the latest report of each attempt until it is time for it."""
+        lease = _lease(progress.task)
+        is_new = lease not in self._reports
+        self._reports[lease] = progress
+        if is_new:
+            self._changed.set()
 
     @property
     def is_behind(self) -> bool:
@@ -57,9 +75,10 @@ class Settler:
     async def run(self) -> None:
         """Flush until cancelled."""
         while True:
-            await self._changed.wait()
+            pause = self._until_report()
+            await (self._changed.wait() if pause is None else waited(self._changed, pause))
             self._changed.clear()
-            while self._ended or self._reports:
+            while self._ended or self._until_report() == 0:
                 try:
                     await self._flush()
                 except Exception as error:  # a settler that ends would leave a worker behind that stores nothing
@@ -75,13 +94,13 @@ class Settler:
         return await waited(self._settled, timeout)
 
     async def _flush(self) -> None:
-        batch, reports = self._ended[:BATCH], list(self._reports.values())
-        self._reports.clear()
+        batch = self._ended[:BATCH]
+        reports = self._due_reports(batch) if self._reports else []
         try:
             await self._store(batch, reports)
         except QueueError:
             for report in reports:
-                self._reports.setdefault((report.task.id, report.task.lease_seq), report)
+                self._reports.setdefault(_lease(report.task), report)
             raise
         except Exception:
             # Some of it may be stored: what needs another statement may have been refused after that.
@@ -97,7 +116,29 @@ class Settler:
         for one in self._ended[:count]:
             if isinstance(one.outcome, RetryIn | Snoozed):
                 self._on_put_back(one.outcome.delay)
+            if self._reported_at:
+                self._reported_at.pop(_lease(one.task), None)
         del self._ended[:count]
+
+    def _until_report(self) -> float | None:
+        """Seconds until the next report is to be stored; None when there is none."""
+        if not self._reports:
+            return None
+        due_at = min(self._reported_at.get(lease, float("-inf")) for lease in self._reports) + PROGRESS_INTERVAL
+        return max(0.0, due_at - asyncio.get_running_loop().time())
+
+    def _due_reports(self, batch: Sequence[Settlement]) -> list[ReportedProgress]:
+        """Take the reports whose time has come, or whose attempts end in this *batch*."""
+        now = asyncio.get_running_loop().time()
+        ending = {_lease(one.task) for one in batch}
+        due = [
+            lease
+            for lease in self._reports
+            if lease in ending or now >= self._reported_at.get(lease, float("-inf")) + PROGRESS_INTERVAL
+        ]
+        for lease in due:
+            self._reported_at[lease] = now
+        return [self._reports.pop(lease) for lease in due]
 
     async def _store(self, batch: Sequence[Settlement], reports: Sequence[ReportedProgress]) -> None:
         if reports:

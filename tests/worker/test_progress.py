@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from app import InvalidInput, TaskContext, TaskProgressed, TaskStatus
-from tests.faults.waiting import soon
+from app import InvalidInput, RetryLater, TaskContext, TaskProgressed, TaskStatus
+from app.worker.settler import PROGRESS_INTERVAL
+from app.worker.worker import Worker
+from tests.faults.waiting import eventually, soon
 from tests.worker.running import Rig
 
 
@@ -48,12 +50,17 @@ async def test_progress_is_stored_while_the_handler_runs(rig: Rig, kind: str) ->
 
 async def test_a_report_is_not_overtaken_by_the_end_of_its_attempt(rig: Rig) -> None:
     """A busy loop hears of both in one go, and of the report first."""
-    began, ended, reported = threading.Event(), threading.Event(), threading.Event()
+    began, ended = threading.Event(), threading.Event()
+    workers: list[Worker] = []
+
+    def on_their_way(number: int) -> None:
+        """Wait until so many calls from threads lie where the busy loop will find them."""
+        calls = workers[0]._slots._mailbox._calls
+        eventually(lambda: len(calls) == number, what=f"{number} calls are on their way, not {len(calls)}")
 
     async def keeps_the_loop_busy(payload: Any, context: TaskContext) -> None:
         began.set()
-        reported.wait(10)
-        time.sleep(0.05)
+        on_their_way(3)
 
     def ends(payload: Any, context: TaskContext) -> None:
         began.wait(10)
@@ -61,21 +68,23 @@ async def test_a_report_is_not_overtaken_by_the_end_of_its_attempt(rig: Rig) -> 
 
     def reports_and_ends(payload: Any, context: TaskContext) -> None:
         ended.wait(10)
-        time.sleep(0.05)  # until the other thread is out of its handler
+        on_their_way(1)
         context.progress(40, "nearly")
-        reported.set()
 
     for handler in (ends, reports_and_ends, keeps_the_loop_busy):
         rig.define(handler.__name__, handler)
     rig.enqueue("ends")
     rig.enqueue("keeps_the_loop_busy")
-    found = await rig.drained(rig.enqueue("reports_and_ends"))
+    task = rig.enqueue("reports_and_ends")
+    workers.append(rig.tasks.worker())
+    await workers[0].drain()
+    found = rig.find(task)
 
     assert (TaskStatus.COMPLETED, 40, "nearly") == (found.status, found.progress, found.progress_message)
 
 
 async def test_a_flood_of_reports_leaves_the_last_one(rig: Rig) -> None:
-    """Only the latest of each flush is stored."""
+    """The last one is stored with the end, however little time has passed since another was."""
 
     def floods(payload: Any, context: TaskContext) -> None:
         for number in range(10_000):
@@ -84,6 +93,47 @@ async def test_a_flood_of_reports_leaves_the_last_one(rig: Rig) -> None:
     found = await rig.ran(floods)
 
     assert (TaskStatus.COMPLETED, 99.99, "row 9999") == (found.status, found.progress, found.progress_message)
+
+
+async def test_reports_are_stored_once_a_second_at_most(rig: Rig) -> None:
+    """The first at once, then the latest of each second, told as it is stored; and the last of all at the end."""
+    told: list[tuple[float, float]] = []
+    began = 0.0
+
+    async def reports_all_the_time(payload: Any, context: TaskContext) -> None:
+        nonlocal began
+        began, number = time.monotonic(), 0
+        while len(told) < 3:
+            number += 1
+            context.progress(number / 1000)
+            await asyncio.sleep(0.001)
+        context.progress(100)
+
+    def on_progress(sender: str, event: TaskProgressed) -> None:
+        told.append((time.monotonic(), event.percent))
+
+    rig.tasks.signals().progressed.connect(on_progress)
+    found = await rig.ran(reports_all_the_time)
+
+    assert (100, 4) == (found.progress, len(told))
+    assert [told[0][1], 100] == [0.001, told[-1][1]]
+    assert [True, True] == [told[number][0] - began >= number * PROGRESS_INTERVAL for number in (1, 2)]
+    assert told[2][0] - began < 3 * PROGRESS_INTERVAL + 1
+
+
+async def test_what_was_reported_last_is_kept_across_retries(rig: Rig) -> None:
+    """An attempt that fails, and one that reports nothing, leave how far the task has come."""
+
+    async def fails_after_a_report(payload: Any, context: TaskContext) -> None:
+        if context.task.attempts == 1:
+            context.progress(60, "six of ten")
+            raise RetryLater(0)
+        assert (60, "six of ten") == (context.task.progress, context.task.progress_message)
+
+    found = await rig.ran(fails_after_a_report)
+
+    assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
+    assert (60, "six of ten") == (found.progress, found.progress_message)
 
 
 @pytest.mark.parametrize("percent", [-1, 100.5, float("nan"), "half", True])

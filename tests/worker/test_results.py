@@ -89,9 +89,7 @@ async def test_a_task_that_did_not_complete_says_why(rig: Rig) -> None:
     async with rig.working():
         failed = await failing.aenqueue(None)
         cancelled = await double.aenqueue(Number(1), delay=1000)
-        waiting = asyncio.gather(
-            failed.aresult(timeout=10), cancelled.aresult(timeout=10), return_exceptions=True
-        )
+        waiting = asyncio.gather(failed.aresult(timeout=10), cancelled.aresult(timeout=10), return_exceptions=True)
         await asyncio.sleep(0)
         await rig.tasks.cancel_task().aexecute(cancelled.id)
         errors = await waiting
