@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 from app.domain.health import QueueHealth
 from app.domain.identifiers import TaskId
 from app.domain.results import TaskResults
+from app.domain.retention import Retention
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.repository import TaskRepository
 from app.domain.tasks.statistics import TaskStatistics
@@ -42,6 +43,9 @@ class Transaction(Protocol):
 
     @property
     def results(self) -> TaskResults: ...
+
+    @property
+    def retention(self) -> Retention: ...
 
     def now(self) -> datetime:
         """The moment of this transaction, by the database's clock; asked for once."""

@@ -4,12 +4,16 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Iterable
+from typing import Any
 
+from app.domain.jobs.job import Job
 from app.domain.upkeep import UpkeepForbidden, Vacuum
 from app.usecases.transaction import UnitOfWork
 from app.usecases.uniques import ClearUniques
 from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
 from app.worker.pauses import Pauses
+from app.worker.retention import RetentionRounds
 
 _log = logging.getLogger("app.worker")
 
@@ -29,9 +33,10 @@ class UpkeepLoop:
     ``succeeded_at`` is when a round last went through, by ``time.monotonic()``; None before the first one.
     """
 
-    def __init__(self, unit_of_work: UnitOfWork, vacuum: Vacuum) -> None:
+    def __init__(self, unit_of_work: UnitOfWork, vacuum: Vacuum, jobs: Iterable[Job[Any, Any]] = ()) -> None:
         self._unit_of_work = unit_of_work
         self._vacuum = vacuum
+        self._retention = RetentionRounds(unit_of_work, jobs)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._forbidden: set[str] = set()
@@ -52,7 +57,11 @@ class UpkeepLoop:
 
     def round(self) -> None:
         """Do what is to be done now. Raises what the database does."""
-        for step in (self._make_days, self._fold, self._clear_uniques, self._drop_days, self._vacuum_hot_tables):
+        steps = (
+            self._make_days, self._fold, self._clear_uniques, self._remove_unkept, self._drop_days,
+            self._vacuum_hot_tables,
+        )  # fmt: skip
+        for step in steps:
             if self._stopping.is_set():
                 return
             try:
@@ -85,6 +94,10 @@ class UpkeepLoop:
             self._cleared_to = cleared.last
             if self._stopping.is_set() or not cleared.last or cleared.removed * WORTH < cleared.seen:
                 return
+
+    def _remove_unkept(self) -> None:
+        if removed := self._retention.round(self._stopping.is_set):
+            _log.info("Removed %d ended task(s) that their jobs keep no longer", removed)
 
     def _drop_days(self) -> None:
         if days := self._unit_of_work.run(DropDays()):

@@ -101,7 +101,7 @@ class Worker:
             heart, jobs, self._heartbeat, interval=options.stale_check_interval, lease=options.lease
         )
 
-        self.upkeep = UpkeepLoop(heart, vacuum)
+        self.upkeep = UpkeepLoop(heart, vacuum, jobs)
 
     @property
     def id(self) -> str:

@@ -16,6 +16,7 @@ from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold, waiting
 from app.infra.memory.health import MemoryHealth
 from app.infra.memory.results import MemoryResults
+from app.infra.memory.retention import MemoryRetention
 from app.infra.memory.statistics import MemoryStatistics
 from app.infra.memory.store import Draft, MemoryStore
 from app.infra.memory.tasks import MemoryTasks
@@ -50,6 +51,10 @@ class MemoryTransaction:
     @property
     def results(self) -> MemoryResults:
         return MemoryResults(self.draft)
+
+    @property
+    def retention(self) -> MemoryRetention:
+        return MemoryRetention(self.draft)
 
     def now(self) -> datetime:
         if self._now is None:

@@ -7,6 +7,7 @@ from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
 from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.results import PostgresResults
+from app.infra.postgres.retention import PostgresRetention
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
@@ -42,6 +43,10 @@ class PostgresTransaction:
     @property
     def results(self) -> PostgresResults:
         return PostgresResults(self._statements)
+
+    @property
+    def retention(self) -> PostgresRetention:
+        return PostgresRetention(self._statements)
 
     def now(self) -> datetime:
         if self._now is None:

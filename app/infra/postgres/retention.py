@@ -1,0 +1,118 @@
+"""PostgresRetention: ended tasks that are kept no longer, removed by walking along the partition of a day.
+
+An index by type would be paid for by every task that ends. What the tallies say of a type (how many, on which day) is
+exact, so that only days are walked on which there is something to remove; and rows lie in a partition much as they
+came, the earliest end first, so that a walk that remembers its place sees each page once, not once a minute.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, bindparam, cast, delete, func, literal_column, select, text
+from sqlalchemy.types import UserDefinedType
+
+from app.domain.retention import Removed, Surplus
+from app.infra.postgres.partitions import REST, TRY_LOCK, days_of, name_of
+from app.infra.postgres.statements import Statements
+from app.infra.postgres.tables import Moment, finished, tallies
+from app.infra.postgres.tasks.tally import tallied
+
+PIECE = 500
+"""Pages of a step, 4 MB: some milliseconds."""
+
+
+class Tid(UserDefinedType[str]):
+    """Where a row lies."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "tid"
+
+
+_number = func.sum(tallies.c.number)
+ENDED_BY_DAY = (
+    select(tallies.c.type, tallies.c.day, cast(_number, BigInteger))
+    .where(tallies.c.type == func.any(bindparam("types", type_=ARRAY(Text))))
+    .group_by(tallies.c.type, tallies.c.day)
+    .having(_number > 0)
+    .order_by(tallies.c.type, tallies.c.day)
+)
+PAGES = text("SELECT pg_relation_size(CAST(:child AS regclass)) / CAST(current_setting('block_size') AS bigint)")
+
+_here = finished.alias("here")
+_place = literal_column("here.ctid", Tid())
+_first, _end = bindparam("first", type_=Moment), bindparam("end", type_=Moment)
+_ours = (
+    select(_here.c.id, _here.c.finished_at, (_here.c.finished_at < bindparam("before", type_=Moment)).label("goes"))
+    .where(
+        _here.c.finished_at >= _first,
+        _here.c.finished_at < _end,
+        _place >= cast(bindparam("from_page", type_=Text), Tid()),
+        _place < cast(bindparam("to_page", type_=Text), Tid()),
+        _here.c.type == bindparam("type", type_=Text),
+    )
+    .cte("ours")
+    .prefix_with("MATERIALIZED")
+)
+_old = (
+    select(_ours.c.id)
+    .where(_ours.c.goes)
+    .order_by(_ours.c.finished_at, _ours.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_gone = (
+    delete(finished)
+    .where(
+        finished.c.id == func.any(func.array(_old.scalar_subquery())),
+        finished.c.finished_at >= _first,
+        finished.c.finished_at < _end,
+    )
+    .returning(finished.c.type, finished.c.queue, finished.c.status, finished.c.started_at, finished.c.finished_at)
+    .cte("gone")
+)
+REMOVE = select(
+    select(func.count()).select_from(_gone).scalar_subquery(),
+    select(func.count()).select_from(_ours).where(~_ours.c.goes).scalar_subquery(),
+).add_cte(tallied(_gone, sign=-1))
+
+
+class PostgresRetention:
+    """Implements Retention. Tasks that ended at nearly the same time may go in another order than they ended in."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def ended_by_day(self, types: Sequence[str]) -> dict[str, list[tuple[date, int]]]:
+        if not self._statements.run(TRY_LOCK, self._statements.lock_key("retention"))[0][0]:
+            return {}
+        by_day: dict[str, list[tuple[date, int]]] = {}
+        # After the lock, so that what another one has just removed is not removed from the rest again.
+        for type, day, number in self._statements.run(ENDED_BY_DAY, {"types": list(types)}):
+            by_day.setdefault(type, []).append((day, number))
+        return by_day
+
+    def remove(self, surplus: Surplus, place: int) -> Removed:
+        first = datetime(surplus.day.year, surplus.day.month, surplus.day.day, tzinfo=UTC)
+        pages = self._pages(surplus.day)
+        given = {
+            "first": first,
+            "end": first + timedelta(days=1),
+            "before": surplus.before,
+            "type": surplus.type,
+            "most": min(surplus.most, 2**31 - 1),
+            "from_page": f"({place},0)",
+            "to_page": f"({place + PIECE},0)",
+        }
+        number, kept = self._statements.run(REMOVE, given)[0]
+        if number >= surplus.most or kept:
+            # More of it will be just here.
+            return Removed(number, place, is_over=True, is_end=False)
+        is_end = place + PIECE >= pages
+        return Removed(number, 0 if is_end else place + PIECE, is_over=is_end, is_end=is_end)
+
+    def _pages(self, day: date) -> int:
+        child = name_of(day) if day in days_of(self._statements) else REST
+        pages: int = self._statements.run(PAGES, {"child": self._statements.quoted(child)})[0][0]
+        return pages
