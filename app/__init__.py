@@ -6,6 +6,7 @@ from app.domain.jobs.answers import CancelTask, FailForGood, RetryLater, Snooze
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import (
+    AttemptTimedOut,
     CatalogNotBound,
     DuplicateJob,
     InvalidJob,
@@ -22,6 +23,7 @@ from app.domain.jobs.keep import Keep
 from app.domain.jobs.options import JobCall, Middleware
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Unfit
+from app.domain.jobs.sessions import CommitRefused, NoDatabase
 from app.domain.jobs.unique import Unique
 from app.domain.retries import Constant, Exponential, Linear, RetryPolicy
 from app.domain.tasks.errors import IllegalTransition, LeaseLost, TaskHeld, TaskNotFound
@@ -47,8 +49,10 @@ from app.domain.uniques import TaskNotUnique
 
 __all__ = [
     "AttemptError",
+    "AttemptTimedOut",
     "CancelTask",
     "CatalogNotBound",
+    "CommitRefused",
     "Constant",
     "DatabaseUnavailable",
     "DuplicateJob",
@@ -70,6 +74,7 @@ __all__ = [
     "LoopIsRunning",
     "Middleware",
     "NewTask",
+    "NoDatabase",
     "Outcome",
     "QueueError",
     "ResultExpired",

@@ -14,6 +14,7 @@ from app.container.services import ContainerServices
 from app.domain.connections import Connections
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
+from app.domain.jobs.sessions import Sessions
 from app.domain.notifications import Notifications
 from app.domain.results import ResultNotifications
 from app.domain.tasks.new import NewTask
@@ -25,6 +26,7 @@ from app.infra.memory.connections import MemoryConnections
 from app.infra.memory.migrations import MemoryMigrations
 from app.infra.memory.notifications import MemoryNotifications
 from app.infra.memory.results import MemoryResultNotifications
+from app.infra.memory.sessions import MemorySessions
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
 from app.infra.memory.upkeep import MemoryUpkeep
@@ -33,6 +35,7 @@ from app.infra.postgres.herald import Herald
 from app.infra.postgres.migrations import Migrations
 from app.infra.postgres.notifications import PostgresNotifications
 from app.infra.postgres.results import PostgresResultNotifications
+from app.infra.postgres.sessions import PostgresSessions
 from app.infra.postgres.unit_of_work import PostgresUnitOfWork
 from app.infra.postgres.vacuum import PostgresVacuum
 from app.infra.schemas import PydanticSchemas
@@ -212,7 +215,21 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     catalog: providers.Provider[JobCatalog] = providers.Callable(bound, jobs, job_queue.provider)
     services: providers.Dependency[Any] = providers.Dependency(default=providers.Object(None))
     schemas: providers.Provider[PydanticSchemas] = providers.ThreadSafeSingleton(PydanticSchemas)
-    calls = providers.Factory(Calls, catalog, schemas, providers.Factory(ContainerServices, services))
+    sessions: providers.Provider[Sessions] = providers.Selector(
+        where,
+        postgres=providers.ThreadSafeSingleton(
+            PostgresSessions, sync_engine.provider, engines.provided.for_async_sessions.provider
+        ),
+        memory=providers.Factory(MemorySessions),
+    )
+    calls = providers.Factory(
+        Calls,
+        catalog,
+        schemas,
+        providers.Factory(ContainerServices, services),
+        sessions=sessions,
+        unit_of_work=unit_of_work,
+    )
     new_ids = providers.ThreadSafeSingleton(TaskIds)
     enqueue: providers.Provider[EnqueueTasks] = providers.Factory(
         EnqueueTasks,

@@ -9,7 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import InvalidInput
 from app.infra.embedded import EmbeddedPostgres
-from app.infra.postgres.engines import apart, database_url, derived_engine, listening, own_async_engine, own_engine
+from app.infra.postgres.engines import (
+    apart,
+    database_url,
+    derived_async_engine,
+    derived_engine,
+    listening,
+    own_async_engine,
+    own_engine,
+)
 from app.infra.postgres.migrations import Migrations
 from app.infra.settings import Settings
 
@@ -34,6 +42,7 @@ class Engines:
         self._async: AsyncEngine | None = None
         self._apart: Engine | None = None
         self._listening: Engine | None = None
+        self._for_async_sessions: AsyncEngine | None = None
         self._embedded: EmbeddedPostgres | None = None
 
     @property
@@ -49,6 +58,16 @@ class Engines:
             if self._async is None:
                 self._async = own_async_engine(self.sync.url)
             return self._async
+
+    @property
+    def for_async_sessions(self) -> AsyncEngine:
+        """Where the sessions of ``async def`` handlers lead: with a sync engine alone one is derived from its URL."""
+        with self._lock:
+            if (engine := self.asynchronous) is not None:
+                return engine
+            if self._for_async_sessions is None:
+                self._for_async_sessions = derived_async_engine(self.sync)
+            return self._for_async_sessions
 
     @property
     def apart(self) -> Engine:
@@ -68,21 +87,25 @@ class Engines:
 
     def close(self) -> None:
         """Dispose of the engines made here, and leave the embedded server, which ends with its last user."""
-        if self._async is not None:
+        for engine in self._own_async:
             try:
                 asyncio.get_running_loop()
             except RuntimeError:
-                asyncio.run(self._async.dispose())
+                asyncio.run(engine.dispose())
             else:
                 # Connections of a loop that is running cannot be closed from within a plain call: that is aclose's.
-                self._async.sync_engine.dispose(close=False)
+                engine.sync_engine.dispose(close=False)
         self._close_rest()
 
     async def aclose(self) -> None:
         """Like close, for the running event loop."""
-        if self._async is not None:
-            await self._async.dispose()
+        for engine in self._own_async:
+            await engine.dispose()
         await asyncio.to_thread(self._close_rest)
+
+    @property
+    def _own_async(self) -> list[AsyncEngine]:
+        return [engine for engine in (self._async, self._for_async_sessions) if engine is not None]
 
     def _own_sync(self) -> Engine:
         if self._sync is None:

@@ -2,21 +2,25 @@
 
 import asyncio
 import contextvars
-import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol
 
-from app.domain.errors import InvalidInput, QueueError
-from app.domain.jobs.answers import FailForGood, HandlerAnswer
+from app.domain.errors import InvalidInput
+from app.domain.jobs.answers import HandlerAnswer
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.errors import AttemptTimedOut
 from app.domain.jobs.job import Job
+from app.domain.jobs.sessions import OpenSession
 from app.domain.jobs.verdict import verdict
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.task import WorkerTask
 from app.worker.calls import Call
+from app.worker.failing import cannot_be_stored
+from app.worker.sessions import InDoubt
 
 _log = logging.getLogger("app.worker")
 
@@ -26,8 +30,8 @@ CANCEL_GRACE = 1.0
 """Seconds a cancelled coroutine has to end; one that swallows its cancellation is left running, and not waited for."""
 
 
-class AttemptTimedOut(QueueError, TimeoutError):
-    """The attempt took longer than its timeout."""
+_telling: set["asyncio.Task[None]"] = set()
+"""Who tells hooks of a timeout; the loop itself holds them weakly."""
 
 
 class Interruption(Enum):
@@ -48,6 +52,10 @@ class Host(Protocol):
         """Run *work* in a thread."""
         ...
 
+    def offload(self, work: Callable[[], Any], context: TaskContext) -> Awaitable[Any]:
+        """Run *work* of the attempt of *context* in a thread, and wait for what it returns."""
+        ...
+
     def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Have the loop call *callback*; from any thread. Raises RuntimeError when the loop has ended."""
         ...
@@ -58,8 +66,12 @@ class Host(Protocol):
         """The handler says how far it has come; from any thread."""
         ...
 
-    def ended(self, attempt: "Attempt", outcome: Outcome) -> None:
-        """The one outcome of *attempt*."""
+    def ended(self, attempt: "Attempt", outcome: Outcome | None) -> None:
+        """The one outcome of *attempt*; None where it is settled already."""
+        ...
+
+    def in_doubt(self, attempt: "Attempt", outcome: Outcome, completed: Completed | None) -> None:
+        """*attempt* ended so, unless its completion was committed in a session, of which nobody has heard."""
         ...
 
     def left(self, attempt: "Attempt") -> None:
@@ -98,7 +110,13 @@ class Attempt:
         self._call = call
         self._host = host
         self.timeout = timeout
-        self._context: Any = TaskContext(task, worker_id, shutting_down=self._should_end, report=self._report)
+        self._context: Any = TaskContext(
+            task,
+            worker_id,
+            shutting_down=self._should_end,
+            report=self._report,
+            open_session=call.sessions.open,
+        )
         self._running: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left = False
@@ -116,6 +134,7 @@ class Attempt:
             return
         if self.interruption is None or why is Interruption.LEASE_LOST:
             self.interruption = why
+            self._context.late = AttemptTimedOut(self.timeout) if why is Interruption.TIMEOUT else None
         if self._running is None:
             self._leave()
             return
@@ -129,27 +148,68 @@ class Attempt:
     async def _run_on_loop(self) -> None:
         # BaseException: SystemExit or KeyboardInterrupt of a handler would end the whole loop, and a CancelledError may
         # be the handler's own.
+        context = self._context
         try:
-            outcome = self._completed(await self._call.function(self.task.payload, self._context))
+            outcome: Outcome | None = self._completed(await self._call.function(self.task.payload, context))
+            if context.opened is not None:
+                outcome = await self._end_session(context, context.opened, outcome)
         except BaseException as error:
-            self._end(self._outcome_of(error))
+            try:
+                if context.opened is not None:
+                    await self._roll_back(context, context.opened)
+            finally:
+                self._end_by(error)
         else:
             self._end(outcome)
 
+    async def _end_session(self, context: TaskContext, opened: OpenSession, completed: Any) -> Outcome | None:
+        sessions = self._call.sessions
+        if self.ended or self.interruption is Interruption.LEASE_LOST:
+            raise asyncio.CancelledError
+        if opened.is_asynchronous:
+            return await sessions.aend(opened, self.task, completed)
+        outcome: Outcome | None = await self._host.offload(partial(sessions.end, opened, self.task, completed), context)
+        return outcome
+
+    async def _roll_back(self, context: TaskContext, opened: OpenSession) -> None:
+        if opened.is_asynchronous:
+            await opened.roll_back()
+        else:
+            await self._host.offload(opened.roll_back, context)
+
     def _run_in_thread(self, given: TaskContext) -> None:
+        ended: Outcome | BaseException | None
         try:
             if self.ended:  # before the thread got to it: the task may run elsewhere by now
                 raise asyncio.CancelledError
-            ended: Completed | BaseException = self._completed(self._call.function(self.task.payload, given))
+            ended = self._completed(self._call.function(self.task.payload, given))
+            if given.opened is not None:
+                ended = self._end_session_in_thread(given.opened, ended)
         except BaseException as error:  # as above; in a thread it would only vanish
             ended = error
+            if given.opened is not None:
+                given.opened.roll_back()
         try:
             self._host.tell(self._end_of_thread, ended)
         except RuntimeError:
             _log.warning("Task %s ended after its worker did; its outcome is dropped", self.task.id)
 
-    def _end_of_thread(self, ended: Completed | BaseException) -> None:
-        self._end(ended if isinstance(ended, Completed) else self._outcome_of(ended))
+    def _end_session_in_thread(self, opened: OpenSession, completed: Any) -> Outcome | None:
+        if self.ended:
+            raise asyncio.CancelledError
+        return self._call.sessions.end(opened, self.task, completed)
+
+    def _end_of_thread(self, ended: Outcome | BaseException | None) -> None:
+        if isinstance(ended, BaseException):
+            self._end_by(ended)
+        else:
+            self._end(ended)
+
+    def _end_by(self, error: BaseException) -> None:
+        if isinstance(error, InDoubt):
+            self._end(self._outcome_of(error.error), doubted=error)
+        else:
+            self._end(self._outcome_of(error))
 
     def _completed(self, result: Any) -> Completed:
         try:
@@ -159,10 +219,7 @@ class Attempt:
                 else Completed(JsonText.of(result, field="result", limit=self._host.max_result))
             )
         except InvalidInput as error:
-            if inspect.iscoroutine(result):
-                result.close()
-            # Another attempt would bring the same again, and its effects twice.
-            raise FailForGood(f"the handler returned what cannot be stored: {error}") from error
+            raise cannot_be_stored(result, error) from error
 
     def _never_ran(self, running: "asyncio.Task[None]") -> None:
         if not self.ended:
@@ -177,7 +234,8 @@ class Attempt:
         if self.interruption is not Interruption.TIMEOUT:
             # Of a lost lease too: the fence refuses it, and that is how everybody hears of it.
             return Released()
-        late = AttemptTimedOut(f"no result within {self.timeout:g} s")
+        # Of one that has ended already nobody wants to know any more.
+        late = AttemptTimedOut(self.timeout) if self._context is None else self._context.late
         late.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
         return verdict(late, self.task, self._job)
 
@@ -192,9 +250,27 @@ class Attempt:
             self.task.type,
         )
         self._host.left(self)
-        self._end(self._interrupted(None), still_running=True)
+        outcome, context = self._interrupted(None), self._context
+        context.abandoned = True
+        self._tell_of_timeout(context)
+        # It may be about to commit what it wrote, and the completion with it.
+        may_commit = context.opened is not None and self._call.sessions.transactional
+        doubted = InDoubt(asyncio.CancelledError(), None) if may_commit else None
+        self._end(outcome, doubted=doubted, still_running=True)
 
-    def _end(self, outcome: Outcome, *, still_running: bool = False) -> None:
+    def _tell_of_timeout(self, context: TaskContext) -> None:
+        """Let the job's hooks hear of it, which the handler's own way out would have told."""
+        late, tell = context.late, self._call.on_timeout
+        if late is None or tell is None:
+            return
+        if self._running is None:
+            self._host.submit(partial(tell, self.task.payload, context, late))
+        else:
+            telling = self._host.loop.create_task(tell(self.task.payload, context, late))
+            _telling.add(telling)
+            telling.add_done_callback(_telling.discard)
+
+    def _end(self, outcome: Outcome | None, *, doubted: InDoubt | None = None, still_running: bool = False) -> None:
         if self._left and not still_running:
             _log.info("The handler left behind by task %s (%s) has ended", self.task.id, self.task.type)
             self._host.gone(self)
@@ -204,7 +280,10 @@ class Attempt:
             self._timer.cancel()
         # These refer back to us; a circle would have to be found by the garbage collector, thousands of times a second.
         self._context = self._running = self._timer = None
-        self._host.ended(self, outcome)
+        if doubted is None or outcome is None:
+            self._host.ended(self, outcome)
+        else:
+            self._host.in_doubt(self, outcome, doubted.completed)
 
     def _should_end(self) -> bool:
         return self.interruption is not None or self._host.is_shutting_down()

@@ -2,35 +2,42 @@
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.domain.jobs.answers import CancelTask, FailForGood, Snooze
+from app.domain.jobs.answers import FailForGood
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
-from app.domain.jobs.errors import InvalidJob
+from app.domain.jobs.errors import AttemptTimedOut, InvalidJob
 from app.domain.jobs.job import Job
 from app.domain.jobs.options import Middleware
 from app.domain.jobs.schemas import Schema, Schemas, Unfit
 from app.domain.jobs.services import Services
+from app.domain.jobs.sessions import NoSessions, Sessions
 from app.domain.jobs.signature import is_coroutine_function
 from app.domain.tasks.task import WorkerTask
+from app.usecases.transaction import UnitOfWork
+from app.worker.failing import cannot_be_stored, close, failure_of, is_first_heard_of, note
+from app.worker.sessions import NO_SESSIONS, JobSessions
 
-_log = logging.getLogger("app.worker")
-
-Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a plain function in a thread, and is awaited for what it returns."""
+Offload = Callable[[Callable[[], Any], TaskContext], Awaitable[Any]]
+"""Runs a plain function of the attempt of this context in a thread, and is awaited for what it returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What an attempt calls: ``function(payload, context)``, on the event loop if it is asynchronous."""
+    """What an attempt calls: ``function(payload, context)``, on the event loop if it is asynchronous.
+
+    ``on_timeout`` tells the hooks of one that ran out of its time, given the error too, in the place of a function that
+    does not come back.
+    """
 
     function: Callable[[Any, TaskContext], Any]
     is_asynchronous: bool
+    sessions: JobSessions = NO_SESSIONS
+    on_timeout: Callable[[Any, TaskContext, AttemptTimedOut], Any] | None = None
 
 
 @dataclass(slots=True)
@@ -45,8 +52,19 @@ class Attempted:
 class Calls:
     """The calls of a catalog, made once and before anything runs, so that what cannot work is said then."""
 
-    def __init__(self, jobs: JobCatalog, schemas: Schemas, services: Services, offload: Offload) -> None:
-        """Raises InvalidJob."""
+    def __init__(
+        self,
+        jobs: JobCatalog,
+        schemas: Schemas,
+        services: Services,
+        offload: Offload,
+        *,
+        sessions: Sessions | None = None,
+        unit_of_work: UnitOfWork | None = None,
+    ) -> None:
+        """Transactional jobs are settled by *unit_of_work* in a session of *sessions*. Raises InvalidJob."""
+        self._sessions = sessions or NoSessions()
+        self._unit_of_work = unit_of_work
         self._schemas = schemas
         self._services = services
         self._offload = offload
@@ -60,13 +78,16 @@ class Calls:
 
     def _call(self, job: Job[Any, Any]) -> Call:
         job.upcasts.check()
+        sessions = JobSessions.of(job, self._sessions, self._unit_of_work)
         if job.is_plain:
             # Nothing is around it: a job that uses none of this pays for none of it.
-            return Call(job.handler, job.is_asynchronous)
+            return Call(job.handler, job.is_asynchronous, sessions)
         layers = _Layers(job, self._schemas, _found(job, self._services))
         if job.is_asynchronous or layers.must_await:
-            return Call(_Awaited(layers, self._offload), True)
-        return Call(_Plain(layers), False)
+            awaited = _Awaited(layers, self._offload)
+            return Call(awaited, True, sessions, awaited.timed_out if layers.errored else None)
+        plain = _Plain(layers)
+        return Call(plain, False, sessions, plain.timed_out if layers.errored else None)
 
 
 def _found(job: Job[Any, Any], services: Services) -> Mapping[str, Callable[[], Any]]:
@@ -115,8 +136,7 @@ class _Layers:
         try:
             return self.result.to_json(result, field="result")
         except Unfit as error:
-            if inspect.iscoroutine(result):
-                result.close()
+            close(result)
             raise FailForGood(
                 f"the handler ran, with all its effects, and returned what does not fit: {error}"
             ) from error
@@ -132,21 +152,40 @@ class _Plain:
         layers = self._layers
         given = layers.read(payload, context)
         try:
-            services = {name: find() for name, find in layers.services.items()}
+            services = {name: self._service(name, find) for name, find in layers.services.items()}
             for before in layers.before:
                 before(given, context)
-            result = layers.job.handler(given, context, **services)
+            result = _answer(layers.job.handler(given, context, **services), context)
             for after in layers.after:
                 after(given, context, result)
-        except Exception as error:
-            if is_failure(error):
-                for errored in layers.errored:
-                    try:
-                        errored(given, context, error)
-                    except Exception as broken:
-                        _note(error, broken)
+        except BaseException as error:
+            if layers.errored and (failure := failure_of(error, context)) is not None:
+                self._tell(given, context, failure)
             raise
         return layers.written(result)
+
+    def timed_out(self, payload: Any, context: TaskContext, error: AttemptTimedOut) -> None:
+        """In another thread than that of the handler, which does not come back."""
+        if is_first_heard_of(error):
+            try:
+                self._tell(self._layers.read(payload, context), context, error)
+            except BaseException as broken:
+                note(error, broken)
+
+    def _tell(self, given: Any, context: TaskContext, failure: BaseException) -> None:
+        for errored in self._layers.errored:
+            try:
+                errored(given, context, failure)
+            except Exception as broken:
+                note(failure, broken)
+
+    def _service(self, name: str, find: Callable[[], Any]) -> Any:
+        service = find()
+        if inspect.isawaitable(service):
+            close(service)
+            rule = f"the service {name!r} must be awaited, which a handler in a thread cannot: make it async def"
+            raise InvalidJob(self._layers.job.type, rule)
+        return service
 
 
 class _Awaited:
@@ -165,15 +204,26 @@ class _Awaited:
             inner = partial(middleware, attempted, inner)
         try:
             result = await inner()
-        except Exception as error:
-            if is_failure(error):
-                for errored in layers.errored:
-                    try:
-                        await self._hook(errored, given, context, error)
-                    except Exception as broken:
-                        _note(error, broken)
+        except BaseException as error:
+            if layers.errored and (failure := failure_of(error, context)) is not None:
+                await self._tell(given, context, failure)
             raise
         return layers.written(result)
+
+    async def timed_out(self, payload: Any, context: TaskContext, error: AttemptTimedOut) -> None:
+        """Beside the handler, which does not come back."""
+        if is_first_heard_of(error):
+            try:
+                await self._tell(self._layers.read(payload, context), context, error)
+            except BaseException as broken:  # SystemExit would end the loop
+                note(error, broken)
+
+    async def _tell(self, given: Any, context: TaskContext, failure: BaseException) -> None:
+        for errored in self._layers.errored:
+            try:
+                await self._hook(errored, given, context, failure)
+            except Exception as broken:
+                note(failure, broken)
 
     async def _innermost(self, given: Any, context: TaskContext) -> Any:
         layers = self._layers
@@ -186,7 +236,8 @@ class _Awaited:
         if layers.job.is_asynchronous:
             result = await layers.job.handler(given, context, **services)
         else:
-            result = await self._offload(partial(layers.job.handler, given, context, **services))
+            handler = partial(layers.job.handler, given, context, **services)
+            result = _answer(await self._offload(handler, context), context)
         for after in layers.after:
             await self._hook(after, given, context, result)
         return result
@@ -201,11 +252,10 @@ class _Awaited:
                 await answer
 
 
-def is_failure(error: BaseException) -> bool:
-    """Whether *error* is a failed attempt, and not an answer such as Snooze."""
-    return not isinstance(error, Snooze | CancelTask | asyncio.CancelledError)
-
-
-def _note(error: BaseException, broken: BaseException) -> None:
-    error.add_note(f"an on_error hook failed, too: {type(broken).__name__}: {broken}")
-    _log.error("An on_error hook failed", exc_info=broken)
+def _answer(result: Any, context: TaskContext) -> Any:
+    """What a plain handler returned, if that is still of interest."""
+    if inspect.isawaitable(result):
+        raise cannot_be_stored(result)
+    if context.abandoned:
+        raise asyncio.CancelledError
+    return result

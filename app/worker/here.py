@@ -12,6 +12,7 @@ from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
+from app.domain.jobs.sessions import OpenSession
 from app.domain.jobs.verdict import verdict
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
@@ -22,7 +23,7 @@ WORKER_ID = "here"
 """Stands where the id of a worker would, on tasks that no worker has run."""
 
 
-async def in_thread(work: Callable[[], Any]) -> Any:
+async def in_thread(work: Callable[[], Any], context: TaskContext | None = None) -> Any:
     """What *work*, run in a thread, returns or raises, whatever that is."""
 
     def run() -> tuple[Any, BaseException | None]:
@@ -35,6 +36,10 @@ async def in_thread(work: Callable[[], Any]) -> Any:
     if error is not None:
         raise RuntimeError("the handler raised StopIteration") if isinstance(error, StopIteration) else error
     return answer
+
+
+async def _ended(opened: OpenSession, how: Callable[[], Any]) -> None:
+    await (how() if opened.is_asynchronous else in_thread(how))
 
 
 class Here:
@@ -67,8 +72,8 @@ class Here:
     async def run(self, job: Job[Any, Any], payload: Any) -> Outcome[Any]:
         """Raises what ``check`` does; what the handler raises is returned."""
         task = self._task(job, self.check(job, payload))
-        context = TaskContext(task, WORKER_ID, report=task.report)
         call = self._calls(in_thread).of(job)
+        context = TaskContext(task, WORKER_ID, report=task.report, open_session=call.sessions.open)
         began = time.monotonic()
         error: BaseException | None = None
         try:
@@ -77,9 +82,14 @@ class Here:
             else:
                 returned = await in_thread(partial(call.function, task.payload, context))
             stored = JsonText.of(returned, field="result", limit=self._max_result)
+            if context.opened is not None:
+                # Nothing but the session is to be committed: the task is stored nowhere.
+                await _ended(context.opened, context.opened.commit)
         except KeyboardInterrupt:
             raise  # somebody at the keyboard, who means all of this
         except BaseException as raised:
+            if context.opened is not None:
+                await _ended(context.opened, context.opened.roll_back)
             if isinstance(raised, asyncio.CancelledError) and _is_being_cancelled():
                 raise
             error = raised

@@ -11,20 +11,20 @@ from app.domain.identifiers import TaskId
 from app.domain.jobs.answers import FailForGood
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
-from app.domain.jobs.errors import TaskDidNotComplete
+from app.domain.jobs.errors import AttemptTimedOut, TaskDidNotComplete
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
 from app.domain.tasks.errors import LeaseLost, TaskNotFound
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Completed, Failed, RetryIn
+from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.domain.workers import WorkerNode
 from app.usecases.tasks.claim import ClaimTask, EnqueueAndClaim
 from app.usecases.tasks.enqueue import EnqueueTask
 from app.usecases.tasks.find import FindTask
 from app.usecases.transaction import Transaction
-from app.worker.attempt import AttemptTimedOut
 from app.worker.calls import Call, Calls
 from app.worker.own_loop import in_own_loop
 from app.worker.pauses import bounded
@@ -111,12 +111,15 @@ class TaskRunner:
         match settler.last:
             case _ if claimed.id in settler.not_accepted:
                 error = LeaseLost(claimed.id, visit.stint.node.id)
+            case None if task.status is TaskStatus.COMPLETED and error is None:
+                # A transactional one: settled in the handler's own transaction.
+                return Outcome(result=self._typed(claimed, task.result), error=None, task=task, duration=visit.duration)
             case Completed(result):
                 return Outcome(
                     result=self._typed(claimed, result.decoded()), error=None, task=task, duration=visit.duration
                 )
             case Failed(failure) | RetryIn(failure):
-                error = _raised(failure, error)
+                error = _raised(failure, error, visit.duration)
             case _ if error is None:
                 error = TaskDidNotComplete(task.id, task.status, task.error)
         return Outcome(result=None, error=error, task=task, duration=visit.duration)
@@ -128,13 +131,13 @@ class TaskRunner:
         return self._schemas.of(job.result).from_json(result, field="result")
 
 
-def _raised(failure: Failure, error: BaseException | None) -> BaseException:
+def _raised(failure: Failure, error: BaseException | None, timeout: float) -> BaseException:
     """The error that the attempt failed with: the handler's own, unless it failed by what a worker does."""
     if error is not None and Failure.of(error).type == failure.type:
         return error
     made: BaseException
-    if failure.type == Failure.of(AttemptTimedOut()).type:
-        made = AttemptTimedOut(failure.message)
+    if failure.type == Failure.of(AttemptTimedOut(0)).type:
+        made = AttemptTimedOut(timeout, failure.message)
     else:
         made = FailForGood(failure.message)
     made.__cause__ = None if isinstance(error, asyncio.CancelledError) else error

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from app.domain.errors import QueueError
 from app.domain.identifiers import TaskId
 from app.domain.tasks.failures import Failure
-from app.domain.tasks.outcomes import Failed, RetryIn, Snoozed
+from app.domain.tasks.outcomes import Completed, Failed, RetryIn, Snoozed
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
-from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleTasks
+from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleInDoubt, SettleTasks
 from app.usecases.transaction import UnitOfWork
 from app.worker.pauses import Pauses, bounded, waited
 
@@ -40,6 +40,7 @@ class Settler:
         self._unit_of_work = unit_of_work
         self._on_put_back = on_put_back
         self._ended: list[Settlement] = []
+        self._in_doubt: list[tuple[Settlement, Completed | None]] = []
         self._reports: dict[_Lease, ReportedProgress] = {}
         self._reported_at: dict[_Lease, float] = {}
         """When a report was last stored, of attempts that run; by the loop's clock."""
@@ -54,6 +55,15 @@ class Settler:
         if len(self._ended) == 1:
             self._settled.clear()
             self._changed.set()
+
+    def add_stored(self, task: WorkerTask) -> None:
+        """An attempt of *task* has ended, and its outcome is stored already: with what its handler did."""
+
+    def add_in_doubt(self, ended: Settlement, completed: Completed | None) -> None:
+        """See SettleInDoubt."""
+        self._in_doubt.append((ended, completed))
+        self._settled.clear()
+        self._changed.set()
 
     def report(self, progress: ReportedProgress) -> None:
         """Keep the latest report of each attempt until it is time for it."""
@@ -70,7 +80,7 @@ class Settler:
 
     def task_ids(self) -> set[TaskId]:
         """The tasks whose outcomes are not stored yet."""
-        return {one.task.id for one in self._ended}
+        return {one.task.id for one in self._ended} | {one.task.id for one, _ in self._in_doubt}
 
     async def run(self) -> None:
         """Flush until cancelled."""
@@ -78,7 +88,7 @@ class Settler:
             pause = self._until_report()
             await (self._changed.wait() if pause is None else waited(self._changed, pause))
             self._changed.clear()
-            while self._ended or self._until_report() == 0:
+            while self._ended or self._in_doubt or self._until_report() == 0:
                 try:
                     await self._flush()
                 except Exception as error:  # a settler that ends would leave a worker behind that stores nothing
@@ -111,14 +121,23 @@ class Settler:
                 self._stored(1)
         else:
             self._stored(len(batch))
+        while self._in_doubt:
+            one, completed = self._in_doubt[0]
+            if not await bounded(self._unit_of_work.arun(SettleInDoubt(), one, completed)):
+                self.refused(one.task.id)
+            self._put_back(one)
+            del self._in_doubt[0]
 
     def _stored(self, count: int) -> None:
         for one in self._ended[:count]:
-            if isinstance(one.outcome, RetryIn | Snoozed):
-                self._on_put_back(one.outcome.delay)
+            self._put_back(one)
             if self._reported_at:
                 self._reported_at.pop(_lease(one.task), None)
         del self._ended[:count]
+
+    def _put_back(self, one: Settlement) -> None:
+        if isinstance(one.outcome, RetryIn | Snoozed):
+            self._on_put_back(one.outcome.delay)
 
     def _until_report(self) -> float | None:
         """Seconds until the next report is to be stored; None when there is none."""

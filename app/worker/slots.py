@@ -11,7 +11,8 @@ from typing import Any
 from app.domain.garbage import left_alone
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.tasks.outcomes import Outcome, Released
+from app.domain.jobs.context import TaskContext
+from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress
@@ -121,13 +122,21 @@ class Slots:
     def submit(self, work: Callable[[], None]) -> None:
         self._threads.submit(work)
 
-    async def offload(self, work: Callable[[], Any]) -> Any:
-        """Run *work* in a thread, in this context, and wait for what it returns."""
+    async def offload(self, work: Callable[[], Any], context: TaskContext | None = None) -> Any:
+        """Run *work* in a thread, with this task's context variables, and wait for what it returns.
+
+        Cancelled, it goes on to wait, because the thread goes on to run: so the attempt of *context* is found to be one
+        that cannot be stopped, and its host counts the thread as long as there is one. Cancelled again after that it
+        gives up, for then it is the loop that ends.
+        """
         ended: asyncio.Future[Any] = self.loop.create_future()
         variables = contextvars.copy_context()
+        unwanted: asyncio.CancelledError | None = None
 
         def run() -> None:
             try:
+                if unwanted is not None:  # before the thread got to it
+                    raise unwanted
                 answer, error = variables.run(work), None
             except BaseException as raised:  # SystemExit of a handler would only end its thread
                 answer, error = None, raised
@@ -135,7 +144,14 @@ class Slots:
                 self.tell(_answer, ended, answer, error)
 
         self.submit(run)
-        return await ended
+        while not ended.done():
+            try:
+                await asyncio.wait((ended,))
+            except asyncio.CancelledError as cancelled:
+                if unwanted is not None and (context is None or context.abandoned):
+                    raise
+                unwanted = cancelled
+        return ended.result()
 
     def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         self._mailbox.put(callback, *arguments)
@@ -152,11 +168,18 @@ class Slots:
             # By the way that its end will take, so that the end does not overtake it.
             self.tell(self._keep_report, attempt, progress)
 
-    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
+    def in_doubt(self, attempt: Attempt, outcome: Outcome, completed: Completed | None) -> None:
+        self._settler.add_in_doubt(Settlement(attempt.task, outcome), completed)
+        self.ended(attempt, None)
+
+    def ended(self, attempt: Attempt, outcome: Outcome | None) -> None:
         self._attempts.discard(attempt)
         self._deadlines.remove(attempt, attempt.timeout)
         self.finished += 1
-        self._settler.add(Settlement(attempt.task, outcome))
+        if outcome is not None:
+            self._settler.add(Settlement(attempt.task, outcome))
+        else:
+            self._settler.add_stored(attempt.task)
         if not self._attempts:
             self._empty.set()
         if not self._freed:

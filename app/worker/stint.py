@@ -198,6 +198,9 @@ class StintSettler(Settler):
         self._on_ended(ended.task.id)
         super().add(ended)
 
+    def add_stored(self, task: WorkerTask) -> None:
+        self._on_ended(task.id)
+
     def refused(self, task_id: TaskId) -> None:
         self.not_accepted.add(task_id)
         super().refused(task_id)

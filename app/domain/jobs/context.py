@@ -5,8 +5,15 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from app.domain.errors import InvalidInput
+from app.domain.jobs.errors import AttemptTimedOut
+from app.domain.jobs.sessions import NoDatabase, OpenSession
 from app.domain.tasks.failures import MAX_MESSAGE, storable
 from app.domain.tasks.task import WorkerTask
+
+
+def _no_session() -> OpenSession:
+    raise NoDatabase
+
 
 WHOLE = 100
 """The percentage at which an attempt is done."""
@@ -21,9 +28,15 @@ class TaskLog(logging.LoggerAdapter[logging.Logger]):
 
 
 class TaskContext:
-    """The running attempt, seen from inside its handler; every method may be called from any thread."""
+    """The running attempt, seen from inside its handler; every method may be called from any thread.
 
-    __slots__ = ("_log", "_report", "_shutting_down", "task", "worker_id")
+    Of those who run attempts, and not for handlers: ``opened`` is the session that was asked for, ``late`` the error of
+    an attempt that ran out of its time, ``abandoned`` says that it has ended without its handler, which goes on.
+    """
+
+    __slots__ = (
+        "_log", "_open_session", "_report", "_shutting_down", "abandoned", "late", "opened", "task", "worker_id",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -32,12 +45,17 @@ class TaskContext:
         *,
         shutting_down: Callable[[], bool] = lambda: False,
         report: Callable[[float, str | None], None] = lambda percent, message: None,
+        open_session: Callable[[], OpenSession] = _no_session,
     ) -> None:
         self.task = task
         self.worker_id = worker_id
         self._shutting_down = shutting_down
         self._report = report
         self._log: TaskLog | None = None
+        self._open_session = open_session
+        self.opened: OpenSession | None = None
+        self.late: AttemptTimedOut | None = None
+        self.abandoned = False
 
     @property
     def log(self) -> TaskLog:
@@ -53,6 +71,18 @@ class TaskContext:
                 },
             )
         return self._log
+
+    @property
+    def session(self) -> Any:
+        """A database session of the attempt's own: a SQLAlchemy Session for ``def``, an AsyncSession for ``async def``.
+
+        Made when first asked for, on the queue's engine. It commits when the handler has returned, before the task is
+        completed, or together with it where the job is ``transactional``; it rolls back when the attempt fails in any
+        way, and is closed with it. Raises NoDatabase for a queue in memory.
+        """
+        if self.opened is None:
+            self.opened = self._open_session()
+        return self.opened.given
 
     def is_shutting_down(self) -> bool:
         """True once this attempt should come to an end: its worker is stopping, or has lost or given up on it."""

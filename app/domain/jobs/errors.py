@@ -59,6 +59,17 @@ class LoopIsRunning(QueueError, RuntimeError):
         super().__init__(f"{called} would block the running event loop: await {instead} instead")
 
 
+class AttemptTimedOut(QueueError, TimeoutError):
+    """The attempt took longer than its timeout, in seconds."""
+
+    heard = False
+    """Whether the job's on_error hooks have been told."""
+
+    def __init__(self, timeout: float, said: str | None = None) -> None:
+        self.timeout = timeout
+        super().__init__(said or f"no result within {timeout:g} s")
+
+
 class TaskNotFinished(QueueError, TimeoutError):
     """The task has not ended within the time its result was waited for; it goes on, and may be asked again."""
 

@@ -78,6 +78,11 @@ def derived_engine(engine: AsyncEngine) -> Engine:
     return own_engine(_for_psycopg(engine.url))
 
 
+def derived_async_engine(engine: Engine) -> AsyncEngine:
+    """The same the other way round."""
+    return own_async_engine(_for_psycopg(engine.url))
+
+
 def apart(engine: Engine) -> Engine:
     """*engine* with a pool of its own, so that heartbeats get through while the application's pool is exhausted."""
     return create_engine(engine.url, pool=engine.pool.recreate())

@@ -17,6 +17,7 @@ from app.domain.tasks.events import (
 )
 from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Released, RetryIn, Snoozed
 from app.domain.tasks.repository import Progress, Settlement
+from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import Transaction
 
@@ -51,6 +52,32 @@ class SettleTasks:
             for one in refused:
                 tx.record(TaskLeaseLost(task=one.task.snapshot()))
         return frozenset(one.task.id for one in refused)
+
+
+@dataclass(frozen=True, slots=True)
+class SettleInDoubt:
+    """Settle an attempt whose completion was to commit in a handler's transaction, of which no answer came.
+
+    There is no need to know what became of that: until it has ended, its lock on the task is waited for, and after
+    that the task is either completed, which refuses this, or as it was, with nothing of what the handler wrote.
+    """
+
+    def __call__(self, tx: Transaction, ended: Settlement, completed: Completed | None) -> bool:
+        """Whether the attempt still had its lease. *completed* is told where that is what happened, if it is given."""
+        settled = tx.tasks.settle([ended])
+        if settled.ids:
+            _tell(tx, [ended], settled.at)
+            return True
+        found = tx.statistics.find(ended.task.id)
+        if found is None or found.lease_seq != ended.task.lease_seq:
+            if tx.wants(TaskLeaseLost):
+                tx.record(TaskLeaseLost(task=ended.task.snapshot()))
+            return False
+        if found.status is not TaskStatus.COMPLETED:  # an earlier call, whose answer was lost in its turn
+            _tell(tx, [ended], found.finished_at or tx.now())
+        elif completed is not None:
+            _tell(tx, [Settlement(ended.task, completed)], found.finished_at or tx.now())
+        return True
 
 
 def _tell(tx: Transaction, settled: Sequence[Settlement], at: datetime) -> None:

@@ -1,0 +1,479 @@
+"""context.session: a session of the attempt's own, which ends as the attempt ends."""
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from app import Constant, FailForGood, JobCatalog, NoDatabase, TaskContext, TaskQueueContainer, TaskStatus
+from app.infra.settings import Settings
+from tests.faults.proxy import Proxy as ReadingProxy
+from tests.faults.waiting import soon
+from tests.infra.postgres.proxy import Proxy
+from tests.worker.conftest import QUICK
+from tests.worker.running import Rig
+
+WRITE = text("INSERT INTO effects (note) VALUES (:note)")
+KINDS = pytest.mark.parametrize("transactional", [False, True], ids=["plain", "transactional"])
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Short times, in PostgreSQL alone: only there are sessions."""
+    return Settings(database_url=database_url, **QUICK)
+
+
+@pytest.fixture
+def effects(database_url: str) -> "Iterator[Effects]":
+    """A table of the application's own."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE effects (note text UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        yield Effects(connection)
+
+
+class Effects:
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self.connection = connection
+
+    @property
+    def notes(self) -> list[str]:
+        """What is there for everybody."""
+        return [note for (note,) in self.connection.execute("SELECT note FROM effects ORDER BY note").fetchall()]
+
+    @property
+    def open_transactions(self) -> int:
+        """Of the application, as the server sees them."""
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND state LIKE 'idle in transaction%' AND query LIKE '%effects%'"
+        )
+        [(count,)] = self.connection.execute(query).fetchall()
+        return int(count)
+
+
+def writes(payload: Any, context: TaskContext) -> str:
+    context.session.execute(WRITE, {"note": str(context.task.attempts)})
+    return type(context.session).__mro__[1].__name__
+
+
+async def awrites(payload: Any, context: TaskContext) -> str:
+    await context.session.execute(WRITE, {"note": str(context.task.attempts)})
+    return type(context.session).__mro__[1].__name__
+
+
+@KINDS
+@pytest.mark.parametrize(("handler", "kind"), [(writes, "Session"), (awrites, "AsyncSession")])
+async def test_what_a_handler_wrote_is_committed_when_it_has_returned(
+    rig: Rig, effects: Effects, handler: Any, kind: str, transactional: bool
+) -> None:
+    """It need say nothing; a ``def`` gets a Session, an ``async def`` an AsyncSession."""
+    found = await rig.ran(handler, transactional=transactional)
+
+    assert (TaskStatus.COMPLETED, kind) == (found.status, found.result)
+    assert (["1"], 0) == (effects.notes, effects.open_transactions)
+
+
+@KINDS
+async def test_a_session_is_one_for_the_attempt_and_left_open_by_with(
+    rig: Rig, effects: Effects, transactional: bool
+) -> None:
+    """Closing it there, as SQLAlchemy would, would roll back what was written."""
+
+    async def handler(payload: Any, context: TaskContext) -> bool:
+        async with context.session as session:
+            await session.execute(WRITE, {"note": "with"})
+        return session is context.session and isinstance(session, AsyncSession)
+
+    def in_thread(payload: Any, context: TaskContext) -> bool:
+        with context.session as session:
+            session.execute(WRITE, {"note": "in a thread"})
+        return session is context.session and isinstance(session, Session)
+
+    rig.define("async", handler, transactional=transactional)
+    rig.define("thread", in_thread, transactional=transactional)
+    tasks = [rig.enqueue("async"), rig.enqueue("thread")]
+    await rig.tasks.worker().drain()
+
+    assert [True, True] == [rig.find(task).result for task in tasks]
+    assert ["in a thread", "with"] == effects.notes
+
+
+@KINDS
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
+async def test_what_a_failed_attempt_wrote_is_rolled_back(
+    rig: Rig, effects: Effects, asynchronous: bool, transactional: bool
+) -> None:
+    """However it says that it failed; the next attempt begins with nothing of it there."""
+
+    def fails_once(context: TaskContext) -> None:
+        if context.task.attempts == 1:
+            raise ZeroDivisionError
+
+    async def on_loop(payload: Any, context: TaskContext) -> None:
+        await awrites(payload, context)
+        fails_once(context)
+
+    def in_thread(payload: Any, context: TaskContext) -> None:
+        writes(payload, context)
+        fails_once(context)
+
+    handler = on_loop if asynchronous else in_thread
+    found = await rig.ran(handler, transactional=transactional, retry=Constant(0))
+
+    assert (TaskStatus.COMPLETED, 2, ["2"]) == (found.status, found.attempts, effects.notes)
+
+
+@KINDS
+async def test_what_a_cancelled_attempt_wrote_is_rolled_back(rig: Rig, effects: Effects, transactional: bool) -> None:
+    """At its timeout, on the loop; the connection is free for others afterwards."""
+
+    async def hangs(payload: Any, context: TaskContext) -> None:
+        await awrites(payload, context)
+        await asyncio.sleep(60)
+
+    found = await rig.ran(hangs, transactional=transactional, timeout=0.3, max_attempts=1)
+
+    assert (TaskStatus.FAILED, [], 0) == (found.status, effects.notes, effects.open_transactions)
+
+
+@KINDS
+async def test_what_a_thread_writes_that_outlives_its_attempt_is_rolled_back(
+    rig: Rig, effects: Effects, transactional: bool
+) -> None:
+    """It alone uses its session, and so it ends it, however late."""
+    gate = threading.Event()
+
+    def hangs(payload: Any, context: TaskContext) -> None:
+        writes(payload, context)
+        gate.wait(30)
+        context.session.execute(WRITE, {"note": "late"})
+
+    rig.define("hangs", hangs, transactional=transactional, timeout=0.3, max_attempts=1)
+    async with rig.working() as worker:
+        await rig.until(rig.enqueue("hangs"), TaskStatus.FAILED)
+        assert 1 == worker.left_behind
+
+        gate.set()
+        await soon(lambda: worker.left_behind == 0, what="the thread has ended")
+        assert ([], 0) == (effects.notes, effects.open_transactions)
+
+
+async def test_a_handler_may_commit_on_its_way(rig: Rig, effects: Effects) -> None:
+    """What it has committed stays whatever comes after."""
+
+    def handler(payload: Any, context: TaskContext) -> None:
+        with context.session.begin():
+            writes(payload, context)
+        context.session.execute(WRITE, {"note": "then"})
+        context.session.commit()
+        context.session.execute(WRITE, {"note": "at last"})
+        raise FailForGood("enough")
+
+    found = await rig.ran(handler)
+
+    assert (TaskStatus.FAILED, ["1", "then"]) == (found.status, effects.notes)
+
+
+@KINDS
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
+async def test_a_commit_that_is_refused_fails_the_attempt(
+    rig: Rig, effects: Effects, asynchronous: bool, transactional: bool
+) -> None:
+    """A constraint that is checked then, or what the handler left to be flushed: the database's own words are kept."""
+    effects.connection.execute("INSERT INTO effects VALUES ('1')")
+
+    found = await rig.ran(awrites if asynchronous else writes, transactional=transactional, max_attempts=1)
+
+    assert (TaskStatus.FAILED, 1) == (found.status, len(found.errors))
+    assert "duplicate key value" in (found.error or "")
+    assert ["1"] == effects.notes
+
+
+@KINDS
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
+async def test_a_handler_that_catches_a_database_error_has_not_done_its_work(
+    rig: Rig, effects: Effects, asynchronous: bool, transactional: bool
+) -> None:
+    """PostgreSQL would roll the transaction back when told to commit it, and say nothing of it."""
+    wrong = text("SELECT 1 / 0")
+
+    def in_thread(payload: Any, context: TaskContext) -> None:
+        writes(payload, context)
+        with pytest.raises(Exception, match="division by zero"):
+            context.session.execute(wrong)
+
+    async def on_loop(payload: Any, context: TaskContext) -> None:
+        await awrites(payload, context)
+        with pytest.raises(Exception, match="division by zero"):
+            await context.session.execute(wrong)
+
+    found = await rig.ran(on_loop if asynchronous else in_thread, transactional=transactional, max_attempts=1)
+
+    assert (TaskStatus.FAILED, []) == (found.status, effects.notes)
+    assert "current transaction is aborted" in (found.error or "")
+
+
+@pytest.mark.parametrize("catches", [False, True], ids=["raises", "catches"])
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
+async def test_a_transactional_handler_that_commits_has_failed(
+    rig: Rig, effects: Effects, asynchronous: bool, catches: bool
+) -> None:
+    """Its effects would be there without its completion; caught or not, the attempt shows it and nothing is stored."""
+
+    async def on_loop(payload: Any, context: TaskContext) -> None:
+        try:
+            await awrites(payload, context)
+            await context.session.commit()
+        except Exception:
+            if not catches:
+                raise
+
+    def in_thread(payload: Any, context: TaskContext) -> None:
+        try:
+            with context.session.begin():
+                writes(payload, context)
+        except Exception:
+            if not catches:
+                raise
+
+    found = await rig.ran(on_loop if asynchronous else in_thread, transactional=True, max_attempts=1)
+
+    assert (TaskStatus.FAILED, []) == (found.status, effects.notes)
+    assert found.errors[0].type.endswith("CommitRefused")
+    assert "must not be committed by its handler" in found.errors[0].message
+
+
+async def test_a_transactional_handler_may_use_savepoints(rig: Rig, effects: Effects) -> None:
+    """Those end within the transaction."""
+
+    def handler(payload: Any, context: TaskContext) -> None:
+        with context.session.begin_nested():
+            writes(payload, context)
+        with pytest.raises(ZeroDivisionError), context.session.begin_nested():
+            context.session.execute(WRITE, {"note": "undone"})
+            raise ZeroDivisionError
+
+    found = await rig.ran(handler, transactional=True)
+
+    assert (TaskStatus.COMPLETED, ["1"]) == (found.status, effects.notes)
+
+
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
+async def test_effects_of_a_lost_lease_are_rolled_back_with_the_completion(
+    rig: Rig, effects: Effects, asynchronous: bool
+) -> None:
+    """The fence is asked in the same transaction, and everybody hears of it once it has said no."""
+    told: list[str] = []
+    signals = rig.tasks.signals()
+    for name in ("completed", "failed", "lease_lost"):
+        getattr(signals, name).connect(lambda sender, event, name=name: told.append(name), weak=False)
+
+    def takes_the_lease(context: TaskContext) -> None:
+        effects.connection.execute(
+            "UPDATE worker.tasks SET lease_seq = lease_seq + 1 WHERE id = %s", (context.task.id,)
+        )
+
+    async def on_loop(payload: Any, context: TaskContext) -> None:
+        await awrites(payload, context)
+        takes_the_lease(context)
+
+    def in_thread(payload: Any, context: TaskContext) -> None:
+        writes(payload, context)
+        takes_the_lease(context)
+
+    rig.define("job", on_loop if asynchronous else in_thread, transactional=True)
+    task = rig.enqueue("job")
+    async with rig.working():
+        await soon(lambda: told, what="somebody hears of it")
+
+    assert (TaskStatus.RUNNING, [], ["lease_lost"]) == (rig.find(task).status, effects.notes, told)
+
+
+async def test_completion_and_effects_are_told_of_once_after_the_commit(rig: Rig, effects: Effects) -> None:
+    """By the time that a receiver hears of it, both are there for everybody."""
+    seen: list[tuple[TaskStatus, list[str]]] = []
+
+    def look(sender: str, event: Any) -> None:
+        seen.append((rig.find(event.task).status, effects.notes))
+
+    rig.tasks.signals().completed.connect(look)
+    await rig.ran(awrites, transactional=True)
+
+    assert [(TaskStatus.COMPLETED, ["1"])] == seen
+
+
+async def test_a_serializable_transaction_that_collides_is_tried_again(rig: Rig, effects: Effects) -> None:
+    """The handler asks for the isolation with its first statement; a conflict is a failed attempt like any other."""
+
+    async def handler(payload: Any, context: TaskContext) -> str:
+        connection = await context.session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+        await context.session.execute(text("SELECT count(*) FROM effects"))
+        await awrites(payload, context)
+        if context.task.attempts == 1:
+            with effects.connection.transaction():
+                effects.connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                effects.connection.execute("SELECT count(*) FROM effects")
+                effects.connection.execute("INSERT INTO effects VALUES ('other')")
+        return str(await connection.get_isolation_level())
+
+    found = await rig.ran(handler, transactional=True, retry=Constant(0))
+
+    assert (TaskStatus.COMPLETED, "SERIALIZABLE", 2) == (found.status, found.result, found.attempts)
+    assert "could not serialize access" in found.errors[0].message
+    assert ["2", "other"] == effects.notes
+
+
+async def test_sessions_are_read_committed_whatever_the_engine_says(database_url: str, effects: Effects) -> None:
+    """As our own transactions are: one on AUTOCOMMIT would make nothing atomic."""
+    jobs = JobCatalog()
+
+    @jobs.define("job", transactional=True)
+    def handler(payload: Any, context: TaskContext) -> str:
+        writes(payload, context)
+        return str(context.session.connection().get_isolation_level())
+
+    engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    tasks = TaskQueueContainer(settings=Settings(**QUICK), engine=engine, jobs=jobs)
+    task = handler.enqueue(None)
+    await tasks.worker().drain()
+
+    assert "READ COMMITTED" == tasks.find_task().execute(task.id).result
+    await tasks.aclose()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("given", ["engine", "async_engine"])
+async def test_both_kinds_of_handler_get_theirs_from_either_engine(
+    database_url: str, effects: Effects, given: str
+) -> None:
+    """The other one is derived from the URL of the one that the application has handed in."""
+    jobs = JobCatalog()
+    jobs.define("sync")(writes)
+    jobs.define("async")(awrites)
+    engine = create_engine(database_url) if given == "engine" else create_async_engine(database_url)
+    tasks = TaskQueueContainer(settings=Settings(**QUICK), engine=engine, jobs=jobs)
+
+    outcomes = []
+    for type in ("sync", "async"):
+        task = tasks.enqueue_task().execute(type=type)
+        await tasks.worker().drain()
+        outcomes.append(tasks.find_task().execute(task.id))
+        effects.connection.execute("TRUNCATE effects")
+
+    assert ["Session", "AsyncSession"] == [outcome.result for outcome in outcomes], outcomes[-1].error
+    await tasks.aclose()
+
+
+async def test_a_queue_in_memory_has_no_session_and_says_so() -> None:
+    """The attempt has failed with a sentence about what to do; a job that does not ask runs as ever."""
+    jobs = JobCatalog()
+    jobs.define("asks", max_attempts=1)(writes)
+    tasks = TaskQueueContainer(settings=Settings(in_memory=True, **QUICK), jobs=jobs)
+
+    @jobs.define("asks not", transactional=True)
+    def asks_not(payload: Any, context: TaskContext) -> str:
+        return "done"
+
+    asking, other = tasks.enqueue_task().execute(type="asks", max_attempts=1), asks_not.enqueue(None)
+    await tasks.worker().drain()
+
+    failed = tasks.find_task().execute(asking.id)
+    assert failed.errors[0].type.endswith("NoDatabase")
+    assert "give the container an engine or a database_url" in failed.errors[0].message
+    assert "done" == other.result()
+    with pytest.raises(NoDatabase):
+        TaskContext(failed, "w").session  # noqa: B018  # asking is the point
+    await tasks.aclose()
+
+
+@KINDS
+async def test_a_job_that_is_run_here_and_now_has_its_session_too(
+    rig: Rig, effects: Effects, transactional: bool
+) -> None:
+    """Committed when it has returned, with no task to complete; rolled back when it failed."""
+    jobs = rig.jobs
+    written = jobs.define("sync", transactional=transactional)(writes)
+
+    @jobs.define("async", transactional=transactional)
+    async def failing(payload: Any, context: TaskContext) -> None:
+        await context.session.execute(WRITE, {"note": "failed"})
+        raise ZeroDivisionError
+
+    outcomes = [await written.arun(None), await failing.arun(None)]
+
+    assert [True, False] == [outcome.succeeded for outcome in outcomes]
+    assert ["1"] == effects.notes
+
+
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
+async def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(
+    database_url: str, effects: Effects, asynchronous: bool
+) -> None:
+    """It was through: the worker finds the completed task, tells of it once, and runs nothing again."""
+    proxy = ReadingProxy(database_url)
+    try:
+        told, found = await _through(proxy.url, asynchronous, lambda: proxy.lose_the_answer_to_the_commit_of("effects"))
+    finally:
+        proxy.close()
+
+    assert proxy.lost.is_set()
+    assert (TaskStatus.COMPLETED, 1, []) == (found.status, found.attempts, found.errors)
+    assert (["1"], ["completed"]) == (effects.notes, told)
+
+
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
+async def test_a_commit_that_never_arrived_is_a_failed_attempt(
+    database_url: str, effects: Effects, asynchronous: bool
+) -> None:
+    """Nothing of it is there, and the next attempt does it all."""
+    with Proxy(database_url) as proxy:
+
+        def arm() -> None:
+            proxy.cut_at = re.compile(rb"COMMIT")
+
+        told, found = await _through(proxy.url(), asynchronous, arm)
+        assert 1 == proxy.cuts
+
+    assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
+    assert (["2"], ["failed", "completed"]) == (effects.notes, told)
+
+
+async def _through(url: str, asynchronous: bool, arm: Any) -> tuple[list[str], Any]:
+    """A transactional task that is run by way of the proxy at *url*, which is armed by its first attempt."""
+    jobs, told = JobCatalog(), list[str]()
+    policies: Any = {"transactional": True, "retry": Constant(0)}
+
+    if asynchronous:
+
+        @jobs.define("job", **policies)
+        async def on_loop(payload: Any, context: TaskContext) -> None:
+            await awrites(payload, context)
+            if context.task.attempts == 1:
+                arm()
+    else:
+
+        @jobs.define("job", **policies)
+        def in_thread(payload: Any, context: TaskContext) -> None:
+            writes(payload, context)
+            if context.task.attempts == 1:
+                arm()
+
+    quick = QUICK | {"worker_poll_interval": 5, "worker_stale_check_interval": 10}
+    tasks = TaskQueueContainer(settings=Settings(database_url=url, **quick), jobs=jobs)
+    for name in ("completed", "failed", "lease_lost"):
+        getattr(tasks.signals(), name).connect(lambda sender, event, name=name: told.append(name), weak=False)
+    rig = Rig(tasks, jobs)
+    async with rig.working():
+        task = rig.enqueue("job")
+        await soon(lambda: "completed" in told or "lease_lost" in told, what="how it ended")
+    found = rig.find(task)
+    await tasks.aclose()
+    return told, found
