@@ -1,0 +1,84 @@
+"""Transactional jobs: however their worker ends, an effect is there exactly once, and with its completion."""
+
+import signal
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from app import TaskStatus, WorkerTask
+from tests.faults.bench import Bench
+from tests.faults.transactional import EFFECTS, STEPS
+
+JOBS = "tests.faults.transactional:jobs"
+
+
+class Effects:
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(url, autocommit=True)
+        self._connection.execute(EFFECTS)
+
+    def of(self, task: WorkerTask) -> list[int]:
+        """The processes whose effects of *task* are there."""
+        rows = self._connection.execute("SELECT pid FROM effects WHERE task = %s", (task.id,)).fetchall()
+        return [pid for (pid,) in rows]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def effects(bench: Bench) -> Iterator[Effects]:
+    effects = Effects(bench.url)
+    yield effects
+    effects.close()
+
+
+@pytest.mark.parametrize("type", ["transactional", "transactional:thread"])
+def test_an_effect_is_there_once_wherever_its_worker_was_killed(bench: Bench, effects: Effects, type: str) -> None:
+    """One worker for each step between the handler's beginning and the commit's end: it dies there, by kill -9.
+
+    The attempt that died has left its effect if and only if it has left its completion; another worker does the rest.
+    """
+    quick = {"worker_jobs": JOBS, "worker_lease": 1, "worker_stale_check_interval": 0.3}
+    tasks, victims = {}, {}
+    for number, step in enumerate(STEPS):
+        queue = f"step-{number}"
+        victims[step] = bench.worker(queue, ready=False, faults_dies_at=step, worker_queues=queue, **quick)
+        tasks[step] = bench.enqueue(type, queue=queue)
+    for step, task in tasks.items():
+        bench.wait_for_note(task, within=40)
+        victims[step].wait_until_ended(within=10)
+
+    survivor = bench.worker("survivor", **quick)
+    found = {step: bench.wait_for(task, TaskStatus.COMPLETED, within=20) for step, task in tasks.items()}
+
+    died_before, survived = STEPS[:-1], STEPS[-1]
+    assert dict.fromkeys(STEPS, -signal.SIGKILL) == {
+        step: victim.wait_until_ended(within=1) for step, victim in victims.items()
+    }
+    assert {step: [survivor.pid] for step in died_before} | {survived: [victims[survived].pid]} == {
+        step: effects.of(task) for step, task in tasks.items()
+    }
+    assert dict.fromkeys(died_before, (2, survivor.pid)) | {survived: (1, victims[survived].pid)} == {
+        step: (task.attempts, task.result) for step, task in found.items()
+    }
+
+
+def test_what_a_buried_worker_wrote_is_rolled_back(bench: Bench, effects: Effects) -> None:
+    """Frozen between its write and its end, and taken for dead; thawed, the first thing it does is to commit."""
+    quick = {"worker_jobs": JOBS, "worker_lease": 1, "worker_stale_check_interval": 0.3, "listening": True}
+    frozen = bench.worker("frozen", **quick)
+    task = bench.enqueue("transactional:held", {"seconds": 1.5})
+    bench.wait_for_note(task)
+
+    frozen.send(signal.SIGSTOP)
+    other = bench.worker("other", **quick)
+    found = bench.wait_for(task, TaskStatus.COMPLETED)
+    frozen.send(signal.SIGCONT)
+    bench.wait_for_note(task, "told lease_lost")
+
+    frozen.wait_until_said("lease was lost, its outcome is dropped")
+    assert (2, other.pid) == (found.attempts, found.result)
+    assert [other.pid] == effects.of(task)
+    assert 1 == bench.ledger.notes(task.id).count("told completed")
