@@ -12,7 +12,7 @@ from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress, ReportProgress, SettleInDoubt, SettleTasks
 from app.usecases.transaction import UnitOfWork
-from app.worker.pauses import Pauses, bounded, waited
+from app.worker.pauses import Pauses, bounded, until_done, waited
 
 _log = logging.getLogger("app.worker")
 
@@ -40,7 +40,7 @@ class Settler:
         self._unit_of_work = unit_of_work
         self._on_put_back = on_put_back
         self._ended: list[Settlement] = []
-        self._in_doubt: list[tuple[Settlement, Completed | None]] = []
+        self._in_doubt: dict[asyncio.Task[None], TaskId] = {}
         self._reports: dict[_Lease, ReportedProgress] = {}
         self._reported_at: dict[_Lease, float] = {}
         """When a report was last stored, of attempts that run; by the loop's clock."""
@@ -58,12 +58,15 @@ class Settler:
 
     def add_stored(self, task: WorkerTask) -> None:
         """An attempt of *task* has ended, and its outcome is stored already: with what its handler did."""
+        self._reports.pop(_lease(task), None)
+        self._reported_at.pop(_lease(task), None)
 
     def add_in_doubt(self, ended: Settlement, completed: Completed | None) -> None:
-        """See SettleInDoubt."""
-        self._in_doubt.append((ended, completed))
+        """See SettleInDoubt. In a task of its own, because it may have to wait for a lock, and the others must not."""
         self._settled.clear()
-        self._changed.set()
+        settling = asyncio.get_running_loop().create_task(self._settle_in_doubt(ended, completed), name="in doubt")
+        self._in_doubt[settling] = ended.task.id
+        settling.add_done_callback(self._settled_in_doubt)
 
     def report(self, progress: ReportedProgress) -> None:
         """Keep the latest report of each attempt until it is time for it."""
@@ -80,15 +83,22 @@ class Settler:
 
     def task_ids(self) -> set[TaskId]:
         """The tasks whose outcomes are not stored yet."""
-        return {one.task.id for one in self._ended} | {one.task.id for one, _ in self._in_doubt}
+        return {one.task.id for one in self._ended} | set(self._in_doubt.values())
 
     async def run(self) -> None:
         """Flush until cancelled."""
+        try:
+            await self._run()
+        finally:
+            for settling in tuple(self._in_doubt):
+                settling.cancel()
+
+    async def _run(self) -> None:
         while True:
             pause = self._until_report()
             await (self._changed.wait() if pause is None else waited(self._changed, pause))
             self._changed.clear()
-            while self._ended or self._in_doubt or self._until_report() == 0:
+            while self._ended or self._until_report() == 0:
                 try:
                     await self._flush()
                 except Exception as error:  # a settler that ends would leave a worker behind that stores nothing
@@ -98,7 +108,7 @@ class Settler:
                 else:
                     self._pauses.succeeded()
                     self._again = False
-            self._settled.set()
+            self._all_settled()
 
     async def wait_until_settled(self, timeout: float) -> bool:
         return await waited(self._settled, timeout)
@@ -121,12 +131,24 @@ class Settler:
                 self._stored(1)
         else:
             self._stored(len(batch))
-        while self._in_doubt:
-            one, completed = self._in_doubt[0]
-            if not await bounded(self._unit_of_work.arun(SettleInDoubt(), one, completed)):
-                self.refused(one.task.id)
-            self._put_back(one)
-            del self._in_doubt[0]
+
+    async def _settle_in_doubt(self, ended: Settlement, completed: Completed | None) -> None:
+        if not await until_done(
+            "Settling",
+            lambda: self._unit_of_work.arun(SettleInDoubt(), ended, completed),
+            asyncio.Event(),
+            despite=Exception,
+        ):
+            self.refused(ended.task.id)
+        self._put_back(ended)
+
+    def _settled_in_doubt(self, settling: "asyncio.Task[None]") -> None:
+        del self._in_doubt[settling]
+        self._all_settled()
+
+    def _all_settled(self) -> None:
+        if not self._ended and not self._in_doubt:
+            self._settled.set()
 
     def _stored(self, count: int) -> None:
         for one in self._ended[:count]:

@@ -200,6 +200,7 @@ class StintSettler(Settler):
 
     def add_stored(self, task: WorkerTask) -> None:
         self._on_ended(task.id)
+        super().add_stored(task)
 
     def refused(self, task_id: TaskId) -> None:
         self.not_accepted.add(task_id)

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -40,7 +41,7 @@ def test_an_effect_is_there_once_wherever_its_worker_was_killed(bench: Bench, ef
 
     The attempt that died has left its effect if and only if it has left its completion; another worker does the rest.
     """
-    quick = {"worker_jobs": JOBS, "worker_lease": 1, "worker_stale_check_interval": 0.3}
+    quick: dict[str, Any] = {"worker_jobs": JOBS, "worker_lease": 1, "worker_stale_check_interval": 0.3}
     tasks, victims = {}, {}
     for number, step in enumerate(STEPS):
         queue = f"step-{number}"
@@ -67,7 +68,12 @@ def test_an_effect_is_there_once_wherever_its_worker_was_killed(bench: Bench, ef
 
 def test_what_a_buried_worker_wrote_is_rolled_back(bench: Bench, effects: Effects) -> None:
     """Frozen between its write and its end, and taken for dead; thawed, the first thing it does is to commit."""
-    quick = {"worker_jobs": JOBS, "worker_lease": 1, "worker_stale_check_interval": 0.3, "listening": True}
+    quick: dict[str, Any] = {
+        "worker_jobs": JOBS,
+        "worker_lease": 1,
+        "worker_stale_check_interval": 0.3,
+        "listening": True,
+    }
     frozen = bench.worker("frozen", **quick)
     task = bench.enqueue("transactional:held", {"seconds": 1.5})
     bench.wait_for_note(task)

@@ -1,9 +1,8 @@
 """context.session: a session of the attempt's own, which ends as the attempt ends."""
 
 import asyncio
-import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -12,11 +11,10 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from app import Constant, FailForGood, JobCatalog, NoDatabase, TaskContext, TaskQueueContainer, TaskStatus
+from app import Constant, FailForGood, JobCatalog, NoDatabase, TaskContext, TaskQueueContainer, TaskStatus, WorkerTask
 from app.infra.settings import Settings
-from tests.faults.proxy import Proxy as ReadingProxy
+from tests.faults.proxy import Proxy
 from tests.faults.waiting import soon
-from tests.infra.postgres.proxy import Proxy
 from tests.worker.conftest import QUICK
 from tests.worker.running import Rig
 
@@ -420,9 +418,11 @@ async def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(
     database_url: str, effects: Effects, asynchronous: bool
 ) -> None:
     """It was through: the worker finds the completed task, tells of it once, and runs nothing again."""
-    proxy = ReadingProxy(database_url)
+    proxy = Proxy(database_url)
     try:
-        told, found = await _through(proxy.url, asynchronous, lambda: proxy.lose_the_answer_to_the_commit_of("effects"))
+        told, found = await _through(
+            proxy.url, asynchronous, lambda session: proxy.lose_the_answer_to_the_commit_of("effects")
+        )
     finally:
         proxy.close()
 
@@ -436,31 +436,30 @@ async def test_a_commit_that_never_arrived_is_a_failed_attempt(
     database_url: str, effects: Effects, asynchronous: bool
 ) -> None:
     """Nothing of it is there, and the next attempt does it all."""
-    with Proxy(database_url) as proxy:
 
-        def arm() -> None:
-            proxy.cut_at = re.compile(rb"COMMIT")
+    def end_its_connection(session: Session) -> None:
+        process = session.scalar(text("SELECT pg_backend_pid()"))
+        effects.connection.execute("SELECT pg_terminate_backend(%s, 5000)", (process,))
 
-        told, found = await _through(proxy.url(), asynchronous, arm)
-        assert 1 == proxy.cuts
+    told, found = await _through(database_url, asynchronous, end_its_connection)
 
     assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
     assert (["2"], ["failed", "completed"]) == (effects.notes, told)
 
 
-async def _through(url: str, asynchronous: bool, arm: Any) -> tuple[list[str], Any]:
-    """A transactional task that is run by way of the proxy at *url*, which is armed when its first attempt commits."""
+async def _through(url: str, asynchronous: bool, at_commit: Callable[[Session], None]) -> tuple[list[str], WorkerTask]:
+    """What was told of a transactional task, and the task; *at_commit* is called in its first attempt, settled then."""
     jobs, told = JobCatalog(), list[str]()
 
     async def on_loop(payload: Any, context: TaskContext) -> None:
         await awrites(payload, context)
         if context.task.attempts == 1:
-            event.listen(context.session.sync_session, "before_commit", lambda session: arm())
+            event.listen(context.session.sync_session, "before_commit", at_commit)
 
     def in_thread(payload: Any, context: TaskContext) -> None:
         writes(payload, context)
         if context.task.attempts == 1:
-            event.listen(context.session, "before_commit", lambda session: arm())
+            event.listen(context.session, "before_commit", at_commit)
 
     handler: Any = on_loop if asynchronous else in_thread
     jobs.define("job", transactional=True, retry=Constant(0))(handler)
