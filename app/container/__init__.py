@@ -101,6 +101,9 @@ def _options(settings: Settings) -> WorkerOptions:
         shutdown_grace=settings.worker_shutdown_grace,
         queues=settings.worker_queues,
         types=settings.worker_task_types,
+        cpu_processes=settings.worker_cpu_processes,
+        process_memory=settings.worker_process_memory,
+        process_tasks=settings.worker_process_tasks,
     )
 
 

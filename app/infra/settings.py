@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -91,6 +91,16 @@ class Settings(BaseSettings):
     worker_id: str = Field(default_factory=_here, max_length=200)
     worker_queues: Names = ()
     worker_task_types: Patterns = ()
+    worker_processes: int | None = Field(
+        None, ge=1, le=1000, description="worker processes that `worker` keeps running; unset: it works itself"
+    )
+    worker_cpu_processes: int | None = Field(
+        None, ge=1, le=1000, description="processes for jobs with isolation='process'; unset: as many as cores"
+    )
+    worker_process_memory: ByteSize | None = Field(
+        None, ge=64 * 1024 * 1024, description="address space of each of them, in bytes or as 2GB; unset: no limit"
+    )
+    worker_process_tasks: int = Field(1000, ge=1, description="tasks after which one of them is replaced")
 
     smtp_host: str | None = Field(None, description="of the example email:send; unset: it writes .eml files")
     smtp_port: int = Field(587, ge=1, le=65_535)
@@ -123,7 +133,14 @@ class Settings(BaseSettings):
                 source.env_vars = _in_seconds(source.env_vars)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
-    @field_validator("database_url", "worker_jobs", mode="before")
+    @field_validator(
+        "database_url",
+        "worker_jobs",
+        "worker_processes",
+        "worker_cpu_processes",
+        "worker_process_memory",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

@@ -26,6 +26,10 @@ Offload = Callable[[Callable[[], Any], TaskContext], Awaitable[Any]]
 """Runs a plain function of the attempt of this context in a thread, and is awaited for what it returns."""
 
 
+Isolate = Callable[[Job[Any, Any], Schemas], Callable[[Any, TaskContext], Awaitable[Any]]]
+"""Makes of a job what is awaited for its result, from a process of its own. Raises InvalidJob."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What an attempt calls: ``function(payload, context)``, on the event loop if it is asynchronous.
@@ -50,7 +54,10 @@ class Attempted:
 
 
 class Calls:
-    """The calls of a catalog, made once and before anything runs, so that what cannot work is said then."""
+    """The calls of a catalog, made once and before anything runs, so that what cannot work is said then.
+
+    Without *isolate* every handler runs in this process, whatever its job says.
+    """
 
     def __init__(
         self,
@@ -58,6 +65,7 @@ class Calls:
         schemas: Schemas,
         services: Services,
         offload: Offload,
+        isolate: Isolate | None = None,
         *,
         sessions: Sessions | None = None,
         unit_of_work: UnitOfWork | None = None,
@@ -68,6 +76,7 @@ class Calls:
         self._schemas = schemas
         self._services = services
         self._offload = offload
+        self._isolate = isolate
         self._calls = {job.type: self._call(job) for job in jobs}
 
     def of(self, job: Job[Any, Any]) -> Call:
@@ -83,6 +92,8 @@ class Calls:
             # Nothing is around it: a job that uses none of this pays for none of it.
             return Call(job.handler, job.is_asynchronous, sessions)
         layers = _Layers(job, self._schemas, _found(job, self._services))
+        if job.isolation is not None and self._isolate is not None:
+            layers.isolated = self._isolate(job, self._schemas)
         if job.is_asynchronous or layers.must_await:
             awaited = _Awaited(layers, self._offload)
             return Call(awaited, True, sessions, awaited.timed_out if layers.errored else None)
@@ -106,6 +117,7 @@ class _Layers:
     def __init__(self, job: Job[Any, Any], schemas: Schemas, services: Mapping[str, Callable[[], Any]]) -> None:
         self.job = job
         self.services = services
+        self.isolated: Callable[[Any, TaskContext], Awaitable[Any]] | None = None
         self.payload: Schema | None = None if job.payload is None else schemas.of(job.payload)
         self.result: Schema | None = None if job.result is None else schemas.of(job.result)
         catalog = job.catalog
@@ -117,7 +129,8 @@ class _Layers:
 
     @property
     def must_await(self) -> bool:
-        return bool(self.middleware) or any(map(is_coroutine_function, (*self.before, *self.after, *self.errored)))
+        around = (*self.before, *self.after, *self.errored)
+        return self.isolated is not None or bool(self.middleware) or any(map(is_coroutine_function, around))
 
     def read(self, payload: Any, context: TaskContext) -> Any:
         """The payload as the handler gets it. One that does not fit will not fit the next time either."""
@@ -233,7 +246,9 @@ class _Awaited:
             services[name] = await service if inspect.isawaitable(service) else service
         for before in layers.before:
             await self._hook(before, given, context)
-        if layers.job.is_asynchronous:
+        if layers.isolated is not None:
+            result = await layers.isolated(given, context)
+        elif layers.job.is_asynchronous:
             result = await layers.job.handler(given, context, **services)
         else:
             handler = partial(layers.job.handler, given, context, **services)

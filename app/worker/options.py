@@ -10,6 +10,9 @@ class WorkerOptions:
     All durations are seconds: the longest wait between looks (``poll_interval``), the timeout of jobs that state none
     (``task_timeout``), the silence after which this worker is taken for dead (``lease``), how often it looks for dead
     ones (``stale_check_interval``), how long running attempts have when it stops (``shutdown_grace``).
+
+    Handlers that are isolated run in ``cpu_processes`` processes at most (None: one for each core), of which each may
+    take ``process_memory`` bytes of address space (None: any) and is replaced after ``process_tasks`` tasks.
     """
 
     name: str
@@ -21,3 +24,6 @@ class WorkerOptions:
     shutdown_grace: float = 25.0
     queues: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    cpu_processes: int | None = None
+    process_memory: int | None = None
+    process_tasks: int = 1000

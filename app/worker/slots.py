@@ -6,23 +6,28 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.domain.garbage import left_alone
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.job import Handler, Job
+from app.domain.jobs.schemas import Schemas
 from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress
 from app.worker.attempt import Attempt, Interruption
-from app.worker.calls import Calls, Offload
+from app.worker.calls import Calls, Isolate, Offload
 from app.worker.deadlines import Deadlines
 from app.worker.mailbox import Mailbox
 from app.worker.options import WorkerOptions
 from app.worker.settler import Settler
 from app.worker.threads import HandlerThreads
+
+if TYPE_CHECKING:
+    from app.worker.isolation.pool import ProcessPool
 
 _log = logging.getLogger("app.worker")
 
@@ -43,7 +48,7 @@ class Slots:
         self,
         options: WorkerOptions,
         jobs: JobCatalog,
-        calls: Callable[[Offload], Calls],
+        calls: Callable[[Offload, Isolate], Calls],
         settler: Settler,
         *,
         max_result: int,
@@ -52,9 +57,10 @@ class Slots:
     ) -> None:
         self._options = options
         self._jobs = jobs
-        self._calls = calls(self.offload)
-        self._settler = settler
         self.max_result = max_result
+        self._pool: ProcessPool | None = None
+        self._calls = calls(self.offload, self.isolate)
+        self._settler = settler
         self._shutting_down = shutting_down
         self._on_free = on_free
         self._threads = HandlerThreads()
@@ -153,6 +159,30 @@ class Slots:
                 unwanted = cancelled
         return ended.result()
 
+    def isolate(self, job: Job[Any, Any], schemas: Schemas) -> Handler:
+        """What to call for a job whose handler runs in a process of its own. Raises InvalidJob."""
+        if self._pool is None:
+            from app.worker.isolation.pool import ProcessPool  # a worker without such jobs has no use for any of it
+
+            self._pool = ProcessPool(
+                size=self._options.cpu_processes,
+                tasks=self._options.process_tasks,
+                memory=self._options.process_memory,
+                max_result=self.max_result,
+                waits=self._stop_the_clock,
+                begins=self._start_the_clock,
+            )
+        return self._pool.handler(job, schemas)
+
+    def tell_stopping(self) -> None:
+        """Tell those who cannot ask."""
+        if self._pool is not None:
+            self._pool.tell_stopping()
+
+    async def aclose(self) -> None:
+        if self._pool is not None:
+            await self._pool.aclose()
+
     def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         self._mailbox.put(callback, *arguments)
 
@@ -186,6 +216,16 @@ class Slots:
             # Once for all that end in this turn of the loop.
             self._freed = True
             self.loop.call_soon(self._tell_free)
+
+    def _stop_the_clock(self, task: WorkerTask) -> None:
+        for attempt in self._attempts:
+            if attempt.task is task:
+                self._deadlines.remove(attempt, attempt.timeout)
+
+    def _start_the_clock(self, task: WorkerTask) -> None:
+        for attempt in self._attempts:
+            if attempt.task is task:
+                self._deadlines.add(attempt, attempt.timeout, self.loop)
 
     def _tell_free(self) -> None:
         self._freed = False

@@ -17,7 +17,7 @@ from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import RemoveWorker
 from app.worker.attempt import CANCEL_GRACE, Interruption
-from app.worker.calls import Calls, Offload
+from app.worker.calls import Calls, Isolate, Offload
 from app.worker.heartbeat import Heartbeat
 from app.worker.options import WorkerOptions
 from app.worker.settler import Settler
@@ -69,7 +69,7 @@ class Stint:
         unit_of_work: UnitOfWork,
         heart: UnitOfWork,
         jobs: JobCatalog,
-        calls: Callable[[Offload], Calls],
+        calls: Callable[[Offload, Isolate], Calls],
         options: WorkerOptions,
         *,
         max_result: int,
@@ -84,7 +84,7 @@ class Stint:
         self.slots = Slots(
             options,
             jobs,
-            lambda offload: watched_by(calls(offload)),
+            lambda offload, isolate: watched_by(calls(offload, isolate)),
             self.settler,
             max_result=max_result,
             shutting_down=is_stopping,
@@ -128,6 +128,7 @@ class Stint:
         """Give back what still runs."""
         if self.slots.running:
             _log.info("Giving back %d running task(s)", self.slots.running)
+        self.slots.tell_stopping()
         self.slots.interrupt_all(Interruption.SHUTDOWN)
 
     async def close(self, within: float) -> bool:
@@ -151,6 +152,7 @@ class Stint:
             self._settling.cancel()
             self._heartbeat.stop()
             self.slots.close()
+            await self.slots.aclose()
 
     async def leave(self, *, in_doubt: bool = False) -> None:
         """Sign off. *In_doubt*, what runs under us is given back, and what comes after that left to recovery."""

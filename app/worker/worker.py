@@ -15,7 +15,7 @@ from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import RegisterWorker, RemoveWorker
 from app.worker.attempt import CANCEL_GRACE, Interruption
-from app.worker.calls import Calls, Offload
+from app.worker.calls import Calls, Isolate, Offload
 from app.worker.claimer import Claimer
 from app.worker.heartbeat import Heartbeat
 from app.worker.maintenance import Maintenance
@@ -54,7 +54,7 @@ class Worker:
         unit_of_work: UnitOfWork,
         heart: UnitOfWork,
         jobs: JobCatalog,
-        calls: Callable[[Offload], Calls],
+        calls: Callable[[Offload, Isolate], Calls],
         options: WorkerOptions,
         *,
         notifications: Notifications,
@@ -187,6 +187,7 @@ class Worker:
                 for service in services:
                     service.cancel()
                 self._notifications.stop()
+                await self._slots.aclose()
                 self._heartbeat.stop()
                 self.upkeep.stop()
             await self._receivers.aclose()
@@ -221,6 +222,7 @@ class Worker:
     async def _end_attempts(self, claiming: "asyncio.Task[None]") -> None:
         grace = self._loop_time() + self.options.shutdown_grace
         self._claimer.close()
+        self._slots.tell_stopping()
         # Not cancelled at once: the answer of a claim under way names tasks that are ours now.
         await asyncio.wait({claiming}, timeout=max(CLAIM_GRACE, self.options.shutdown_grace))
         claiming.cancel()

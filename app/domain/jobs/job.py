@@ -7,6 +7,7 @@ from app.domain.errors import InvalidInput
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import CatalogNotBound, InvalidJob, JobNotInCatalog, named
 from app.domain.jobs.handle import TaskHandle
+from app.domain.jobs.isolation import check_isolated
 from app.domain.jobs.keep import Keep
 from app.domain.jobs.options import After, Before, EnqueueOptions, Isolation, JobOptions, Middleware, OnError
 from app.domain.jobs.queue import Home, JobQueue
@@ -116,6 +117,8 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         self.transactional = transactional
         if isolation not in (None, "process"):
             raise InvalidInput("isolation", isolation, "must be 'process', or nothing")
+        if isolation is not None:
+            check_isolated(self.type, self.handler, self.services, transactional=transactional)
         self.isolation = isolation
         self.middleware = _callables("middleware", middleware)
         self.before = _callables("before", before) + self._own(Job.before_execute)

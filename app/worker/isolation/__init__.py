@@ -1,0 +1,1 @@
+"""Isolation: handlers in processes of their own, which a worker starts, listens to and can kill."""

@@ -1,0 +1,43 @@
+"""LatestProgress: progress on its way to the worker, of which only the newest matters."""
+
+import threading
+import time
+from collections.abc import Callable
+
+_PAUSE = 0.1
+"""Seconds between two reports at least: a handler may report each of a million steps, and the worker has to listen."""
+
+
+class LatestProgress:
+    """Passes reports on to *tell*: the first at once, then the newest after a pause; ``flush`` tells what is left."""
+
+    def __init__(self, tell: Callable[[float, str | None], None]) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._told_at = float("-inf")
+        self._latest: tuple[float, str | None] | None = None
+        self._timer: threading.Timer | None = None
+
+    def report(self, percent: float, message: str | None) -> None:
+        with self._lock:
+            self._latest = (percent, message)
+            wait = self._told_at + _PAUSE - time.monotonic()
+            if wait <= 0:
+                self._pass_on()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        with self._lock:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._latest is not None:
+            latest, self._latest = self._latest, None
+            self._told_at = time.monotonic()
+            self._tell(*latest)

@@ -1,0 +1,159 @@
+"""Jobs for processes of their own, in a module that such a process can import."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from app import CancelTask, Constant, FailForGood, Job, JobCatalog, RetryLater, Snooze, TaskContext
+
+jobs = JobCatalog()
+
+
+class Numbers(BaseModel):
+    """A payload with a model."""
+
+    upto: int
+
+
+class Total(BaseModel):
+    """A result with a model."""
+
+    total: int
+    process: int
+
+
+class Careful(Exception):
+    """One that pickles: its arguments are what it was made of."""
+
+
+class Awkward(Exception):
+    """One that does not: it cannot be made of its message alone."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        super().__init__(f"{text} ({code})")
+
+
+@jobs.define("total", isolation="process", payload=Numbers, result=Total)
+def total(payload: Numbers, context: TaskContext) -> Total:
+    return Total(total=sum(range(payload.upto + 1)), process=os.getpid())
+
+
+@jobs.define("told", isolation="process")
+async def told(payload: Any, context: TaskContext) -> dict[str, Any]:
+    context.log.warning("at work on %s", payload)
+    for percent in range(101):
+        context.progress(percent, f"step {percent}")
+    return {"task": str(context.task.id), "worker": context.worker_id, "attempt": context.task.attempts}
+
+
+@jobs.define("pid", isolation="process")
+def pid(payload: Any, context: TaskContext) -> int:
+    return os.getpid()
+
+
+@jobs.define("answers", isolation="process", retry=Constant(60))
+def answers(payload: Any, context: TaskContext) -> None:
+    raise {
+        "later": RetryLater(120, "not now"),
+        "good": FailForGood("it is never right"),
+        "cancel": CancelTask("nobody wants it"),
+        "snooze": Snooze(120),
+    }[payload]
+
+
+@jobs.define("careful", isolation="process", should_retry=lambda error: not isinstance(error, Careful))
+def careful(payload: Any, context: TaskContext) -> None:
+    raise Careful("took care")
+
+
+@jobs.define("awkward", isolation="process", retry=Constant(60))
+def awkward(payload: Any, context: TaskContext) -> None:
+    raise Awkward(7, "does not pickle")
+
+
+@jobs.define("exits", isolation="process", retry=Constant(60))
+def exits(payload: Any, context: TaskContext) -> None:
+    sys.exit("enough")
+
+
+@jobs.define("dies", isolation="process", retry=Constant(60))
+def dies(payload: Any, context: TaskContext) -> None:
+    if payload == "exit":
+        os._exit(3)
+    if payload == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@jobs.define("set", isolation="process")
+def a_set(payload: Any, context: TaskContext) -> Any:
+    return {1}
+
+
+@jobs.define("hungry", isolation="process", retry=Constant(60))
+def hungry(payload: Any, context: TaskContext) -> int:
+    return len(bytearray(payload))
+
+
+kept: list[bytearray] = []
+
+
+@jobs.define("keeps", isolation="process")
+def keeps(payload: Any, context: TaskContext) -> int:
+    kept.append(bytearray(payload))
+    return os.getpid()
+
+
+@jobs.define("sleeps", isolation="process", timeout=60)
+def sleeps(payload: dict[str, Any], context: TaskContext) -> int:
+    """Writes its process's id, and that of a program it starts, then sleeps until told to stop, or for ever."""
+    program = subprocess.Popen(["sleep", "600"])
+    _note(payload["file"], f"{os.getpid()} {program.pid}")
+    while not (payload.get("polite") and context.is_shutting_down()):
+        time.sleep(0.01)
+    program.kill()
+    program.wait()
+    return os.getpid()
+
+
+@jobs.define("computes", isolation="process")
+def computes_in_c(payload: dict[str, Any], context: TaskContext) -> None:
+    """Never lets go of the interpreter's lock, as an extension may that computes."""
+    _note(payload["file"], f"{os.getpid()}")
+    ctypes.PyDLL(None).sleep(600)
+
+
+@jobs.define("loops", isolation="process", timeout=0.3, max_attempts=1)
+def loops(payload: Any, context: TaskContext) -> None:
+    while True:
+        pass
+
+
+@jobs.define("naps", isolation="process", timeout=3)
+def naps(payload: float, context: TaskContext) -> int:
+    time.sleep(payload)
+    return os.getpid()
+
+
+class Doubled(Job[int, int]):
+    """The class form, added to a catalog without a name of its own."""
+
+    def execute(self, payload: int, context: TaskContext) -> int:
+        return 2 * payload
+
+
+jobs.add(Doubled("doubled", isolation="process"))
+
+
+def _note(file: str, text: str) -> None:
+    new = Path(f"{file}.new")
+    new.write_text(text)
+    new.rename(file)
