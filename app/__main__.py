@@ -10,6 +10,8 @@ from typing import Any
 
 from app.cli.parser import parser
 from app.cli.reload import run_reloading
+from app.cli.supervised import Supervised
+from app.cli.supervisor import NotReloading, supervise
 from app.cli.verbs import VERBS
 from app.container import TaskQueueContainer
 from app.domain.errors import QueueError
@@ -19,13 +21,14 @@ from app.worker.process import run_process
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 refused or failed; wrong usage raises SystemExit(2), as argparse does."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     args = parser().parse_args(arguments)
     _log_to_stderr(logging.INFO if args.verb == "worker" else logging.WARNING, as_json=args.json)
     try:
         tasks = TaskQueueContainer(settings=_settings(vars(args)))
         try:
             # mypy: the container's attributes are providers, which are called like the methods that Queue names.
-            code = _work(tasks, args) if args.verb == "worker" else VERBS[args.verb](tasks, args)
+            code = _work(tasks, args, arguments) if args.verb == "worker" else VERBS[args.verb](tasks, args)
             sys.stdout.flush()  # a reader that went away is noticed here, not when the interpreter ends
             return code
         finally:
@@ -41,11 +44,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _work(tasks: TaskQueueContainer, args: Namespace) -> int:
+def _work(tasks: TaskQueueContainer, args: Namespace, arguments: Sequence[str]) -> int:
+    processes: int | None = tasks.settings().worker_processes
+    if args.reload and processes is not None:
+        raise NotReloading("--reload is for one worker process: leave WORKER_PROCESSES out")
     if args.reload:
         return run_reloading()
+    if processes is not None:
+        code, attempts = supervise(processes, arguments, drain=args.drain)
+        return code or _told(attempts, args)
     tasks.listeners()
-    attempts = run_process(tasks.worker(), drain=args.drain, aclose=tasks.aclose)
+    worker = tasks.worker()
+    supervised = Supervised.by_environment(worker.stop)
+    attempts = run_process(worker, drain=args.drain, aclose=tasks.aclose)
+    if supervised is None:
+        return _told(attempts, args)
+    supervised.tell(attempts)
+    return 0
+
+
+def _told(attempts: int, args: Namespace) -> int:
     if args.drain:
         print(json.dumps({"attempts": attempts}) if args.json else f"{attempts} attempt(s) run")
     return 0
@@ -59,6 +77,7 @@ def _settings(args: dict[str, Any]) -> Settings:
         "worker_concurrency": args["concurrency"],
         "worker_queues": args["queues"],
         "worker_task_types": args["types"],
+        "worker_processes": args["processes"],
     }
     return Settings(**{name: value for name, value in given.items() if value is not None})
 

@@ -30,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("--queues", metavar="A,B", help="only these queues")
     worker.add_argument("--types", metavar="PATTERNS", help='only these types, as in "email:*,report:*"')
     worker.add_argument("--drain", action="store_true", help="stop when nothing is due any more")
-    worker.add_argument("--reload", action="store_true", help="start anew whenever a Python file here changes")
+    several = worker.add_mutually_exclusive_group()
+    several.add_argument("--processes", type=_positive, metavar="N", help="keep N of them running, as processes")
+    several.add_argument("--reload", action="store_true", help="start anew whenever a Python file here changes")
 
     migrate = verb("migrate", "Bring the database to the schema this version needs.")
     for option, may in (("--producer", "enqueue"), ("--operator", "cancel and retry")):

@@ -84,6 +84,9 @@ class Running:
 
         eventually(said, within=PATIENCE, what=f"it says {text!r}", log=lambda: self.log)
 
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def ended_by(self, number: signal.Signals) -> int:
         """The exit code after this signal, which as in a terminal only the process itself is sent."""
         self._process.send_signal(number)
