@@ -53,9 +53,11 @@ def _work(tasks: TaskQueueContainer, args: Namespace, arguments: Sequence[str]) 
     if processes is not None:
         code, attempts = supervise(processes, arguments, drain=args.drain)
         return code or _told(attempts, args)
+    supervised = Supervised.by_environment()
     tasks.listeners()
     worker = tasks.worker()
-    supervised = Supervised.by_environment(worker.stop)
+    if supervised is not None:
+        supervised.stops(worker)
     attempts = run_process(worker, drain=args.drain, aclose=tasks.aclose)
     if supervised is None:
         return _told(attempts, args)

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -57,7 +56,7 @@ class _Supervisor:
         self._processes = processes
         self._command = [sys.executable, "-m", "app", *without_processes(arguments)]
         self._drain = drain
-        self._running: set[Process] = set()
+        self._running: set[socket.socket] = set()
         self._stopping = asyncio.Event()
         self._signals = 0
         self.code = 0
@@ -100,21 +99,21 @@ class _Supervisor:
     async def _live(self, place: int) -> tuple[int, int]:
         """The life of one process; its id and exit code."""
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         with ours, theirs:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=os.environ | {"WORKER_PROCESSES": "", VARIABLE: str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # or the terminal's Ctrl-C would come twice, which means to hurry
+                start_new_session=True,  # the terminal's Ctrl-C is for us, who pass it on
             )
             theirs.close()
             _log.info("Worker process %d of %d is pid %d", place, self._processes, process.pid)
-            self._running.add(process)
+            self._running.add(ours)
             for _ in range(self._signals):  # while it was being started
-                self._pass_on(process)
+                self._pass_on(ours)
             code = await process.wait()
-            self._running.discard(process)
-            ours.setblocking(False)
+            self._running.discard(ours)
             with suppress(OSError, ValueError):
                 self.attempts += int(ours.recv(32))
         return process.pid, code
@@ -126,12 +125,12 @@ class _Supervisor:
     def _stop(self) -> None:
         self._signals += 1
         self._stopping.set()
-        for process in self._running:
-            self._pass_on(process)
+        for channel in self._running:
+            self._pass_on(channel)
 
-    def _pass_on(self, process: Process) -> None:
-        with suppress(ProcessLookupError):
-            process.terminate()
+    def _pass_on(self, channel: socket.socket) -> None:
+        with suppress(OSError):  # it ends already, or has been told often enough
+            channel.send(b"!")
 
 
 def _named(number: int) -> str:

@@ -118,6 +118,10 @@ class Worker:
         """Attempts that have ended so far."""
         return self._slots.finished
 
+    @property
+    def is_stopping(self) -> bool:
+        return self.stopping.requested
+
     def stop(self) -> None:
         """Ask the worker to stop; asked again, it does not wait for running attempts. From any thread."""
         self.stopping.request()
@@ -187,9 +191,9 @@ class Worker:
                 for service in services:
                     service.cancel()
                 self._notifications.stop()
-                await self._slots.aclose()
                 self._heartbeat.stop()
                 self.upkeep.stop()
+                await self._slots.aclose()
             await self._receivers.aclose()
             _log.info("Worker %s has stopped after %d attempt(s)", self._node.id, self._slots.finished)
             if cancelled:

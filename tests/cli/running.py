@@ -84,6 +84,10 @@ class Running:
 
         eventually(said, within=PATIENCE, what=f"it says {text!r}", log=lambda: self.log)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

@@ -1,5 +1,6 @@
 """Several worker processes under one supervisor: started, started again, and stopped together."""
 
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -95,6 +96,8 @@ def test_several_processes_work_and_end_together(
     eventually(
         lambda: tasks.find_task().execute(running.id).status is TaskStatus.RUNNING, within=PATIENCE, what="it runs"
     )
+    os.killpg(supervisor.pid, number)  # as the terminal does
+    eventually(lambda: psutil.Process(supervisor.pid).status() == "zombie", within=PATIENCE, what="it ends")
     assert 0 == supervisor.ended_by(number), supervisor.log
     assert TaskStatus.COMPLETED is tasks.find_task().execute(running.id).status
     assert 2 == supervisor.log.count("has stopped after")
@@ -103,7 +106,7 @@ def test_several_processes_work_and_end_together(
 
 def test_one_that_dies_is_replaced(tasks: TaskQueueContainer, supervise: Supervise) -> None:
     """It says so, its task is recovered, and the other has never stopped."""
-    supervisor = supervise("--processes=2", worker_concurrency=1)
+    supervisor = supervise(worker_processes=2, worker_concurrency=1)
     supervisor.wait_until_said(" runs ", times=2)
 
     ran = result(tasks, enqueue(tasks, "deadly"), supervisor)
@@ -125,11 +128,25 @@ def test_a_second_signal_hurries_all_of_them(tasks: TaskQueueContainer, supervis
     eventually(lambda: tasks.find_task().execute(task.id).status is TaskStatus.RUNNING, what="it runs")
 
     supervisor.send(signal.SIGTERM)
-    supervisor.wait_until_said("SIGTERM: stopping", times=3)
+    supervisor.wait_until_said("asked to stop", times=2)
 
     assert 0 == supervisor.ended_by(signal.SIGTERM), supervisor.log
     found = tasks.find_task().execute(task.id)
     assert (TaskStatus.PENDING, 0) == (found.status, found.attempts)
+
+
+def test_a_signal_to_every_process_at_once_hurries_nobody(tasks: TaskQueueContainer, supervise: Supervise) -> None:
+    """As service managers send it: to the supervisor, which passes it on, and to its workers."""
+    supervisor = supervise("--processes=2", worker_shutdown_grace="60s")
+    supervisor.wait_until_said(" runs ", times=2)
+    task = enqueue(tasks, "pid", 2)
+    eventually(lambda: tasks.find_task().execute(task.id).status is TaskStatus.RUNNING, what="it runs")
+
+    for pid in pids(supervisor):
+        os.kill(pid, signal.SIGTERM)
+
+    assert 0 == supervisor.ended_by(signal.SIGTERM), supervisor.log
+    assert TaskStatus.COMPLETED is tasks.find_task().execute(task.id).status
 
 
 def test_workers_end_when_their_supervisor_is_killed(tasks: TaskQueueContainer, supervise: Supervise) -> None:
