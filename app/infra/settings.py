@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         None, ge=1, le=1000, description="processes for jobs with isolation='process'; unset: as many as cores"
     )
     worker_process_memory: ByteSize | None = Field(
-        None, ge=64 * 1024 * 1024, description="address space of each of them, in bytes or as 2GB; unset: no limit"
+        None, ge=256_000_000, description="address space of each of them, in bytes or as 2GB; unset: no limit"
     )
     worker_process_tasks: int = Field(1000, ge=1, description="tasks after which one of them is replaced")
 

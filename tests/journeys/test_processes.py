@@ -120,6 +120,17 @@ def test_one_that_dies_is_replaced(tasks: TaskQueueContainer, supervise: Supervi
     assert 0 == supervisor.ended_by(signal.SIGTERM)
 
 
+def test_the_pauses_grow_while_they_go_on_dying(supervise: Supervise) -> None:
+    """And a signal ends the waiting."""
+    supervisor = supervise("--processes=1", worker_jobs="tests.journeys.broken:jobs")
+
+    supervisor.wait_until_said("ended with exit code 7: starting another in 1 s")
+    supervisor.wait_until_said("ended with exit code 7: starting another in 2 s")
+    supervisor.wait_until_said("ended with exit code 7: starting another in 4 s")
+
+    assert 0 == supervisor.ended_by(signal.SIGTERM)
+
+
 def test_a_second_signal_hurries_all_of_them(tasks: TaskQueueContainer, supervise: Supervise) -> None:
     """It is passed on as the first one was, and what runs is given back."""
     supervisor = supervise("--processes", "2", worker_shutdown_grace="600s")

@@ -159,3 +159,12 @@ async def test_a_process_is_replaced_after_so_many_tasks() -> None:
     results = [tasks.find_task().execute(task.id).result for task in made]
     assert [2, 2, 2] == [results.count(pid) for pid in dict.fromkeys(results)]
     await tasks.aclose()
+
+
+async def test_what_a_handler_leaves_behind_does_not_report_for_the_next_task(rig: Rig) -> None:
+    """Its thread lives on in the process, which runs another task."""
+    late, other = rig.enqueue("reports:late", priority=1), rig.enqueue("naps", 0.5)
+    await rig.tasks.worker().drain()
+
+    assert (TaskStatus.COMPLETED, "late") == (rig.find(late).status, rig.find(late).progress_message)
+    assert (TaskStatus.COMPLETED, None) == (rig.find(other).status, rig.find(other).progress_message)

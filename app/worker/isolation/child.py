@@ -126,16 +126,16 @@ class ChildProcess:
 
     def _reap(self) -> None:
         if hasattr(os, "waitid"):
-            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-            self.kill()  # what it has started and left
-        code = self._process.wait() if not hasattr(os, "waitid") else self._wait_locked()
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits
-            self._loop.call_soon_threadsafe(self._gone, code)
-
-    def _wait_locked(self) -> int:
+            with suppress(ChildProcessError):  # where SIGCHLD is ignored, the kernel has reaped it already
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+                self.kill()  # what it has started and left
+        else:
+            self._process.wait()
         with self._lock:
             self._reaped = True
-            return self._process.wait()
+            code = self._process.wait()
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            self._loop.call_soon_threadsafe(self._gone, code)
 
     def _gone(self, code: int) -> None:
         os.close(self._lifeline)

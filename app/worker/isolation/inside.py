@@ -102,9 +102,9 @@ class Inside:
                 result = asyncio.run(result)
             text = self._written(job, result, order.max_result)
         except BaseException as error:  # whatever it is, SystemExit included, it ends an attempt and not this process
-            progress.flush()
+            progress.close()
             return Answer(None, Raised.of(error), isinstance(error, MemoryError) or self._is_spent())
-        progress.flush()
+        progress.close()
         return Answer(text, None, self._is_spent())
 
     def _written(self, job: Job[Any, Any], result: Any, limit: int) -> str:

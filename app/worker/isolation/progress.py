@@ -9,7 +9,7 @@ _PAUSE = 0.1
 
 
 class LatestProgress:
-    """Passes reports on to *tell*: the first at once, then the newest after a pause; ``flush`` tells what is left."""
+    """Passes reports on to *tell*: the first at once, then the newest after a pause; ``close`` tells what is left."""
 
     def __init__(self, tell: Callable[[float, str | None], None]) -> None:
         self._tell = tell
@@ -17,19 +17,27 @@ class LatestProgress:
         self._told_at = float("-inf")
         self._latest: tuple[float, str | None] | None = None
         self._timer: threading.Timer | None = None
+        self._closed = False
 
     def report(self, percent: float, message: str | None) -> None:
         with self._lock:
+            if self._closed:  # by a thread that outlived the handler; what it says would be taken for the next task's
+                return
             self._latest = (percent, message)
             wait = self._told_at + _PAUSE - time.monotonic()
             if wait <= 0:
                 self._pass_on()
             elif self._timer is None:
-                self._timer = threading.Timer(wait, self.flush)
+                self._timer = threading.Timer(wait, self._later)
                 self._timer.daemon = True
                 self._timer.start()
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._pass_on()
+
+    def _later(self) -> None:
         with self._lock:
             self._pass_on()
 
