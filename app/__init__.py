@@ -3,6 +3,7 @@
 from app.container import TaskQueueContainer
 from app.domain.errors import DatabaseUnavailable, InvalidInput, QueueError, SchemaMismatch
 from app.domain.jobs.answers import CancelTask, FailForGood, RetryLater, Snooze
+from app.domain.jobs.batch import BatchJob, BatchResult, ItemsFailed
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import (
@@ -50,6 +51,8 @@ from app.domain.uniques import TaskNotUnique
 __all__ = [
     "AttemptError",
     "AttemptTimedOut",
+    "BatchJob",
+    "BatchResult",
     "CancelTask",
     "CatalogNotBound",
     "CommitRefused",
@@ -64,6 +67,7 @@ __all__ = [
     "IllegalTransition",
     "InvalidInput",
     "InvalidJob",
+    "ItemsFailed",
     "Job",
     "JobCall",
     "JobCatalog",

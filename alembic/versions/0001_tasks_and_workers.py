@@ -37,6 +37,7 @@ def task_columns() -> list[sa.Column]:
         sa.Column("errors", postgresql.JSONB),
         sa.Column("progress", sa.Double),
         sa.Column("progress_message", sa.Text),
+        sa.Column("checkpoint", sa.JSON),
     ]
 
 
@@ -96,6 +97,7 @@ def upgrade() -> None:
         sa.Column("lease", sa.Double, nullable=False),
         sa.Column("concurrency", sa.Integer, nullable=False),
         sa.Column("types", sa.ARRAY(sa.Text), nullable=False),
+        sa.Column("versions", sa.ARRAY(sa.Integer), nullable=False, server_default=sa.text("'{}'")),
         sa.Column("queues", sa.ARRAY(sa.Text), nullable=False),
         sa.Column("started_at", MOMENT, nullable=False),
         sa.Column("last_seen_at", MOMENT, nullable=False),

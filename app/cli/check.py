@@ -46,6 +46,7 @@ def _problems(queue: Queue, facts: dict[str, Any]) -> list[str]:
             "stats": report.stats,
             "workers": report.workers,
             "unknown_types": report.unknown_types,
+            "newer_versions": report.newer_versions,
             "waiting_queues": report.waiting_queues,
             "snapshots": report.snapshots,
             "dead_rows": report.dead_rows and asdict(report.dead_rows) | {"share": report.dead_rows.share},

@@ -116,7 +116,7 @@ class WaitingQueue:
 
 @dataclass(frozen=True, slots=True)
 class WaitingType:
-    """A type with due tasks: how many wait and for how many seconds the oldest has been due.
+    """A type with due tasks, in one version of its payload: how many wait and for how many seconds the oldest.
 
     ``at_least``: not every due task was looked at, so there may be more, and older ones.
     """
@@ -125,6 +125,7 @@ class WaitingType:
     count: int
     oldest_seconds: float
     at_least: bool = False
+    version: int = 1
 
 
 class QueueHealth(Protocol):
@@ -150,7 +151,7 @@ class QueueHealth(Protocol):
         ...
 
     def waiting_types(self) -> Sequence[WaitingType]:
-        """Types of due tasks, by name, from the first thousand in each queue.
+        """Types of due tasks and their versions, by name, from the first thousand in each queue.
 
         Tasks that nobody claims end up there, when those that somebody does are gone.
         """

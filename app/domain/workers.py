@@ -11,7 +11,8 @@ class WorkerNode:
     """One life of one worker process.
 
     ``id`` is new for every life; ``name`` is for people and may be shared. ``lease`` is the seconds of silence after
-    which others may take its tasks. ``types`` are those it has handlers for and may claim.
+    which others may take its tasks. ``types`` are those it has handlers for and may claim, up to these
+    ``versions`` of their payloads: one for each, or none when it knows the first of each alone.
     """
 
     id: str
@@ -19,6 +20,7 @@ class WorkerNode:
     lease: float
     concurrency: int
     types: tuple[str, ...]
+    versions: tuple[int, ...] = ()
     queues: tuple[str, ...] = ()
 
 

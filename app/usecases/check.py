@@ -1,5 +1,6 @@
 """Check: what is wrong with the queue, one sentence each, and the facts beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.clock import Clock
@@ -14,7 +15,7 @@ from app.domain.health import (
 )
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.tasks.statistics import TaskStats
-from app.domain.workers import LiveWorker
+from app.domain.workers import LiveWorker, WorkerNode
 from app.usecases.transaction import Transaction
 
 _TRIES = 3
@@ -27,6 +28,7 @@ class QueueReport:
     stats: TaskStats
     workers: tuple[LiveWorker, ...]
     unknown_types: tuple[WaitingType, ...]
+    newer_versions: tuple[WaitingType, ...]
     waiting_queues: tuple[WaitingQueue, ...]
     snapshots: Snapshots
     dead_rows: DeadRows | None
@@ -36,16 +38,38 @@ class QueueReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FindUnknownTypes:
-    """The types of due tasks that nobody has a handler for."""
+class Unknown:
+    """Due tasks that no worker may take: their ``types`` have no handler, or their payloads are of ``versions`` that
+    are newer than any handler knows."""
+
+    types: tuple[WaitingType, ...]
+    versions: tuple[WaitingType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindUnknown:
+    """What is due and nobody knows how to do."""
 
     jobs: JobCatalog
 
-    def __call__(self, tx: Transaction) -> tuple[WaitingType, ...]:
-        alive = [worker for worker in tx.workers.all() if not worker.is_late]
-        # While workers run, it is theirs to know a type; with none, the best guess is that ours is what they will have.
-        known = {type for worker in alive for type in worker.node.types} if alive else set(self.jobs.types())
-        return tuple(waiting for waiting in tx.health.waiting_types() if waiting.type not in known)
+    def __call__(self, tx: Transaction) -> Unknown:
+        known = self._known([worker.node for worker in tx.workers.all() if not worker.is_late])
+        waiting = tx.health.waiting_types()
+        return Unknown(
+            types=tuple(one for one in waiting if one.type not in known),
+            versions=tuple(one for one in waiting if one.version > known.get(one.type, one.version)),
+        )
+
+    def _known(self, alive: Sequence[WorkerNode]) -> dict[str, int]:
+        """Each type that is known, and up to which version."""
+        if not alive:
+            # While workers run, it is theirs to know; with none, the best guess is that ours is what they will have.
+            return {job.type: job.version for job in self.jobs}
+        known: dict[str, int] = {}
+        for node in alive:
+            for type, version in zip(node.types, node.versions or [1] * len(node.types), strict=True):
+                known[type] = max(version, known.get(type, version))
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +84,21 @@ class CheckQueue:
 
     def __call__(self, tx: Transaction) -> QueueReport:
         workers = tuple(tx.workers.all())
-        unknown = FindUnknownTypes(self.jobs)(tx)
+        unknown = FindUnknown(self.jobs)(tx)
         snapshots, dead_rows, clock = tx.health.snapshots(), tx.health.dead_rows(), self._difference(tx)
         return QueueReport(
             stats=tx.statistics.counts(),
             workers=workers,
-            unknown_types=unknown,
+            unknown_types=unknown.types,
+            newer_versions=unknown.versions,
             waiting_queues=tuple(tx.health.waiting_queues()),
             snapshots=snapshots,
             dead_rows=dead_rows,
             clock=clock,
             problems=(
                 *_worker_problems(workers),
-                *_unknown_problems(unknown),
+                *(_unknown_problem(waiting, "type") for waiting in unknown.types),
+                *(_unknown_problem(waiting, "version") for waiting in unknown.versions),
                 *_dead_row_problems(dead_rows, snapshots.oldest),
             ),
             notes=tuple(_clock_notes(clock)),
@@ -99,12 +125,12 @@ def _worker_problems(workers: tuple[LiveWorker, ...]) -> list[str]:
     ]
 
 
-def _unknown_problems(unknown: tuple[WaitingType, ...]) -> list[str]:
-    return [
-        f"{'At least ' if waiting.at_least else ''}{waiting.count} due task(s) of type {waiting.type!r} wait for a"
-        f" worker that knows that type (the oldest for {waiting.oldest_seconds:.0f} s)."
-        for waiting in unknown
-    ]
+def _unknown_problem(waiting: WaitingType, what: str) -> str:
+    version = "" if waiting.version == 1 else f" in version {waiting.version}"
+    return (
+        f"{'At least ' if waiting.at_least else ''}{waiting.count} due task(s) of type {waiting.type!r}{version} wait"
+        f" for a worker that knows that {what} (the oldest for {waiting.oldest_seconds:.0f} s)."
+    )
 
 
 def _dead_row_problems(rows: DeadRows | None, oldest: Snapshot | None) -> list[str]:

@@ -62,8 +62,10 @@ class Host(Protocol):
 
     def is_shutting_down(self) -> bool: ...
 
-    def report(self, attempt: "Attempt", percent: float, message: str | None) -> None:
-        """The handler says how far it has come; from any thread."""
+    def report(
+        self, attempt: "Attempt", percent: float | None, message: str | None, checkpoint: JsonText | None
+    ) -> None:
+        """The handler says how far it has come, or saves something; from any thread."""
         ...
 
     def ended(self, attempt: "Attempt", outcome: Outcome | None) -> None:
@@ -94,6 +96,7 @@ class Attempt:
         "_left",
         "_running",
         "_timer",
+        "checkpoint",
         "ended",
         "interruption",
         "task",
@@ -106,6 +109,7 @@ class Attempt:
         self.task = task
         self.ended = False
         self.interruption: Interruption | None = None
+        self.checkpoint: JsonText | None = None
         self._job = job
         self._call = call
         self._host = host
@@ -288,5 +292,7 @@ class Attempt:
     def _should_end(self) -> bool:
         return self.interruption is not None or self._host.is_shutting_down()
 
-    def _report(self, percent: float, message: str | None) -> None:
-        self._host.report(self, percent, message)
+    def _report(self, percent: float | None, message: str | None, checkpoint: JsonText | None = None) -> None:
+        if checkpoint is not None:
+            self.checkpoint = checkpoint
+        self._host.report(self, percent, message, checkpoint)

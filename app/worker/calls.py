@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from app.domain.jobs.answers import FailForGood
+from app.domain.jobs.batch import BatchJob
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import AttemptTimedOut, InvalidJob
@@ -17,8 +18,10 @@ from app.domain.jobs.schemas import Schema, Schemas, Unfit
 from app.domain.jobs.services import Services
 from app.domain.jobs.sessions import NoSessions, Sessions
 from app.domain.jobs.signature import is_coroutine_function
+from app.domain.jobs.versions import UpcastFailed
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import UnitOfWork
+from app.worker.batch import Batch
 from app.worker.failing import cannot_be_stored, close, failure_of, is_first_heard_of, note
 from app.worker.sessions import NO_SESSIONS, JobSessions
 
@@ -92,9 +95,11 @@ class Calls:
             # Nothing is around it: a job that uses none of this pays for none of it.
             return Call(job.handler, job.is_asynchronous, sessions)
         layers = _Layers(job, self._schemas, _found(job, self._services))
+        if isinstance(job, BatchJob):
+            layers.handler, layers.is_asynchronous = Batch(job, self._schemas, self._offload), True
         if job.isolation is not None and self._isolate is not None:
             layers.isolated = self._isolate(job, self._schemas)
-        if job.is_asynchronous or layers.must_await:
+        if layers.is_asynchronous or layers.must_await:
             awaited = _Awaited(layers, self._offload)
             return Call(awaited, True, sessions, awaited.timed_out if layers.errored else None)
         plain = _Plain(layers)
@@ -116,6 +121,8 @@ class _Layers:
 
     def __init__(self, job: Job[Any, Any], schemas: Schemas, services: Mapping[str, Callable[[], Any]]) -> None:
         self.job = job
+        self.handler = job.handler
+        self.is_asynchronous = job.is_asynchronous
         self.services = services
         self.isolated: Callable[[Any, TaskContext], Awaitable[Any]] | None = None
         self.payload: Schema | None = None if job.payload is None else schemas.of(job.payload)
@@ -137,10 +144,8 @@ class _Layers:
         try:
             payload = self.job.upcasts.upcast(payload, context.task.version)
             return payload if self.payload is None else self.payload.from_json(payload, field="payload")
-        except Unfit as error:
+        except (Unfit, UpcastFailed) as error:
             raise FailForGood(str(error)) from error
-        except LookupError as error:
-            raise FailForGood(error.args[0] if error.args else repr(error)) from error
 
     def written(self, result: Any) -> Any:
         """The result as JSON."""
@@ -248,10 +253,10 @@ class _Awaited:
             await self._hook(before, given, context)
         if layers.isolated is not None:
             result = await layers.isolated(given, context)
-        elif layers.job.is_asynchronous:
-            result = await layers.job.handler(given, context, **services)
+        elif layers.is_asynchronous:
+            result = await layers.handler(given, context, **services)
         else:
-            handler = partial(layers.job.handler, given, context, **services)
+            handler = partial(layers.handler, given, context, **services)
             result = _answer(await self._offload(handler, context), context)
         for after in layers.after:
             await self._hook(after, given, context, result)

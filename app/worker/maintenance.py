@@ -1,10 +1,11 @@
-"""Maintenance: takes back the tasks of dead workers, and says which types nobody here knows."""
+"""Maintenance: takes back the tasks of dead workers, and says what nobody here knows how to do."""
 
 import asyncio
 import logging
 
+from app.domain.health import WaitingType
 from app.domain.jobs.catalog import JobCatalog
-from app.usecases.check import FindUnknownTypes
+from app.usecases.check import FindUnknown
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.transaction import UnitOfWork
 from app.worker.heartbeat import Heartbeat
@@ -30,7 +31,7 @@ class Maintenance:
         self._heartbeat = heartbeat
         self._interval = interval
         self._settling = min(SETTLING, lease)
-        self._warned: set[str] = set()
+        self._warned: set[tuple[str, int]] = set()
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -62,11 +63,18 @@ class Maintenance:
             thorough = True
 
     async def _look_at_types(self) -> None:
-        for waiting in await bounded(self._unit_of_work.arun(FindUnknownTypes(self._jobs))):
-            if waiting.type not in self._warned:
-                self._warned.add(waiting.type)
-                _log.warning(
-                    "%d due task(s) of type %r wait for a worker that knows that type; none is alive",
-                    waiting.count,
-                    waiting.type,
-                )
+        unknown = await bounded(self._unit_of_work.arun(FindUnknown(self._jobs)))
+        for waiting in unknown.types:
+            self._warn_once(waiting, 0, "that type")
+        for waiting in unknown.versions:
+            self._warn_once(waiting, waiting.version, f"version {waiting.version} of it")
+
+    def _warn_once(self, waiting: WaitingType, version: int, what: str) -> None:
+        if (waiting.type, version) not in self._warned:
+            self._warned.add((waiting.type, version))
+            _log.warning(
+                "%d due task(s) of type %r wait for a worker that knows %s; none is alive",
+                waiting.count,
+                waiting.type,
+                what,
+            )

@@ -71,9 +71,9 @@ class Settler:
     def report(self, progress: ReportedProgress) -> None:
         """Keep the latest report of each attempt until it is time for it."""
         lease = _lease(progress.task)
-        is_new = lease not in self._reports
-        self._reports[lease] = progress
-        if is_new:
+        before = self._reports.get(lease)
+        self._reports[lease] = progress.after(before)
+        if before is None:
             self._changed.set()
 
     @property
@@ -120,7 +120,8 @@ class Settler:
             await self._store(batch, reports)
         except QueueError:
             for report in reports:
-                self._reports.setdefault(_lease(report.task), report)
+                later = self._reports.get(_lease(report.task))
+                self._reports[_lease(report.task)] = report if later is None else later.after(report)
             raise
         except Exception:
             # Some of it may be stored: what needs another statement may have been refused after that.

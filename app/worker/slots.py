@@ -14,6 +14,7 @@ from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Handler, Job
 from app.domain.jobs.schemas import Schemas
+from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
@@ -104,7 +105,8 @@ class Slots:
 
     def _start(self, task: WorkerTask, worker_id: str) -> None:
         job = self._jobs.get(task.type)
-        if job is None:  # claims name the known types, so only a catalog that shrank can bring this about
+        # Claims name the known types and versions, so only a catalog that shrank can bring this about.
+        if job is None or task.version > job.version:
             self._settler.add(Settlement(task, Released()))
             return
         timeout = task.timeout or job.timeout or self._options.task_timeout
@@ -189,8 +191,8 @@ class Slots:
     def is_shutting_down(self) -> bool:
         return self._shutting_down()
 
-    def report(self, attempt: Attempt, percent: float, message: str | None) -> None:
-        progress = ReportedProgress(attempt.task, percent, message)
+    def report(self, attempt: Attempt, percent: float | None, message: str | None, checkpoint: JsonText | None) -> None:
+        progress = ReportedProgress(attempt.task, percent, message, checkpoint)
         if threading.get_ident() == self._loop_thread:
             # At once: a coroutine that reports and returns would have ended before its report arrived.
             self._keep_report(attempt, progress)
@@ -207,7 +209,7 @@ class Slots:
         self._deadlines.remove(attempt, attempt.timeout)
         self.finished += 1
         if outcome is not None:
-            self._settler.add(Settlement(attempt.task, outcome))
+            self._settler.add(Settlement(attempt.task, outcome, attempt.checkpoint))
         else:
             self._settler.add_stored(attempt.task)
         if not self._attempts:

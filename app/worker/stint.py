@@ -31,7 +31,7 @@ LEAST = 1.0
 """Seconds that storing the last outcomes, and signing off, may take each, however late it is."""
 
 
-def new_life(options: WorkerOptions, types: tuple[str, ...]) -> WorkerNode:
+def new_life(options: WorkerOptions, types: tuple[str, ...], versions: tuple[int, ...]) -> WorkerNode:
     """A worker that nobody has seen before."""
     return WorkerNode(
         id=f"{options.name}/{uuid.uuid4().hex[:12]}",
@@ -39,6 +39,7 @@ def new_life(options: WorkerOptions, types: tuple[str, ...]) -> WorkerNode:
         lease=options.lease,
         concurrency=options.concurrency,
         types=types,
+        versions=versions,
         queues=options.queues,
     )
 
@@ -79,7 +80,8 @@ class Stint:
         apart: bool = False,
     ) -> None:
         self.unit_of_work = heart if apart else unit_of_work
-        self.node = new_life(options, jobs.types(options.types))
+        types = jobs.types(options.types)
+        self.node = new_life(options, types, jobs.versions(types))
         self.settler = StintSettler(self.unit_of_work, self._ended)
         self.slots = Slots(
             options,

@@ -43,10 +43,10 @@ class Ticks:
         stint: Callable[..., Stint],
         unit_of_work: UnitOfWork,
         options: WorkerOptions,
-        types: tuple[str, ...],
+        request: ClaimRequest,
         verify: Callable[[], None],
     ) -> None:
-        self._new = partial(Tick, stint, unit_of_work, options, types, verify=self._verified)
+        self._new = partial(Tick, stint, unit_of_work, options, request, verify=self._verified)
         self._verify = verify
         self._is_verified = False
         self._under_way: list[Tick] = []
@@ -91,7 +91,7 @@ class Tick:
         stint: Callable[..., Stint],
         unit_of_work: UnitOfWork,
         options: WorkerOptions,
-        types: tuple[str, ...],
+        request: ClaimRequest,
         *,
         verify: Callable[[], Awaitable[None]],
         budget: float,
@@ -100,7 +100,7 @@ class Tick:
         self._new_stint = stint
         self._unit_of_work = unit_of_work
         self._options = options
-        self._request = ClaimRequest(worker_id="", types=types, queues=options.queues)
+        self._request = request
         self._verify = verify
         self._budget = budget
         self._max_tasks = max_tasks

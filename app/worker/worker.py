@@ -70,11 +70,12 @@ class Worker:
         self._heart = heart
         self._jobs = jobs
         self._types = jobs.types(options.types)
+        self._versions = jobs.versions(self._types)
         self._notifications = notifications
         self._receivers = receivers
         self._verify = verify
-        self._ticks = Ticks(stint, unit_of_work, options, self._types, verify)
         self._node = self._new_life()
+        self._ticks = Ticks(stint, unit_of_work, options, self._request(1), verify)
         self._settler = Settler(unit_of_work, on_put_back=self._put_back)
         self._slots = Slots(
             options,
@@ -254,7 +255,13 @@ class Worker:
         await self._unit_of_work.arun(RegisterWorker(), self._node)
 
     def _request(self, limit: int) -> ClaimRequest:
-        return ClaimRequest(worker_id=self._node.id, types=self._types, queues=self.options.queues, limit=limit)
+        return ClaimRequest(
+            worker_id=self._node.id,
+            types=self._types,
+            versions=self._versions,
+            queues=self.options.queues,
+            limit=limit,
+        )
 
     def _put_back(self, delay: float) -> None:
         self._claimer.due_in(delay)
@@ -299,4 +306,4 @@ class Worker:
         return asyncio.get_running_loop().time()
 
     def _new_life(self) -> WorkerNode:
-        return new_life(self.options, self._types)
+        return new_life(self.options, self._types, self._versions)

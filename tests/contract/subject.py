@@ -154,6 +154,10 @@ class Queue:
     def report(self, task: WorkerTask, percent: float, message: str | None = None) -> None:
         self.uow.run(ReportProgress(), [ReportedProgress(task, percent, message)])
 
+    def save(self, task: WorkerTask, checkpoint: Any) -> None:
+        saved = JsonText.of(checkpoint, field="checkpoint")
+        self.uow.run(ReportProgress(), [ReportedProgress(task, None, None, saved)])
+
     def progress(self, reports: Sequence[Progress]) -> frozenset[TaskId]:
         def write(tx: Transaction) -> frozenset[TaskId]:
             return tx.tasks.progress(reports)

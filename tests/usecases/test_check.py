@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from app.domain.jobs.catalog import JobCatalog
-from app.usecases.check import FindUnknownTypes
+from app.usecases.check import FindUnknown
 from tests.contract.subject import in_memory
 from tests.examples import EMAIL, NOON, ManualClock, new_task
 
@@ -89,7 +89,7 @@ def test_without_a_worker_our_own_catalog_counts() -> None:
     assert ["unknown"] == [waiting.type for waiting in report.unknown_types]
 
 
-def test_workers_ask_for_unknown_types_alone() -> None:
+def test_workers_ask_for_what_is_unknown_alone() -> None:
     """
     What check says of them, without the rest.
     """
@@ -97,7 +97,7 @@ def test_workers_ask_for_unknown_types_alone() -> None:
     queue.register(types=("known:there",))
     queue.enqueue_many([new_task("known:there"), new_task("unknown")])
 
-    unknown = queue.uow.run(FindUnknownTypes(queue.jobs))
+    unknown = queue.uow.run(FindUnknown(queue.jobs)).types
 
     assert queue.check().unknown_types == unknown
     assert ["unknown"] == [waiting.type for waiting in unknown]

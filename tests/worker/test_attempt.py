@@ -32,7 +32,7 @@ class SlowToStart:
     def is_shutting_down(self) -> bool:
         return False
 
-    def report(self, attempt: Attempt, percent: float, message: str | None) -> None:
+    def report(self, attempt: Attempt, *report: Any) -> None:
         self.told.append("report")
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:

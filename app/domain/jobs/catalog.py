@@ -103,6 +103,11 @@ class JobCatalog:
             sorted(name for name in self._jobs if not patterns or any(matches(pattern, name) for pattern in patterns))
         )
 
+    def versions(self, types: Sequence[str]) -> tuple[int, ...]:
+        """The version of each of *types*, which are defined here; nothing when all are in their first."""
+        versions = tuple(self._jobs[type].version for type in types)
+        return versions if any(version > 1 for version in versions) else ()
+
     def bind(self, queue: Callable[[], JobQueue]) -> None:
         """From now on these jobs are enqueued there; called by the container that is built with this catalog."""
         self._queue = queue

@@ -7,6 +7,7 @@ from typing import Any
 from app.domain.errors import InvalidInput
 from app.domain.jobs.errors import AttemptTimedOut
 from app.domain.jobs.sessions import NoDatabase, OpenSession
+from app.domain.json import JsonText
 from app.domain.tasks.failures import MAX_MESSAGE, storable
 from app.domain.tasks.task import WorkerTask
 
@@ -17,6 +18,8 @@ def _no_session() -> OpenSession:
 
 WHOLE = 100
 """The percentage at which an attempt is done."""
+MAX_CHECKPOINT = 1_048_576
+"""Bytes of a checkpoint: it is written again each time something is saved."""
 
 
 class TaskLog(logging.LoggerAdapter[logging.Logger]):
@@ -44,7 +47,7 @@ class TaskContext:
         worker_id: str,
         *,
         shutting_down: Callable[[], bool] = lambda: False,
-        report: Callable[[float, str | None], None] = lambda percent, message: None,
+        report: Callable[..., None] = lambda percent, message, checkpoint=None: None,
         open_session: Callable[[], OpenSession] = _no_session,
     ) -> None:
         self.task = task
@@ -94,6 +97,23 @@ class TaskContext:
         A report made after the lease was lost is refused silently. Raises InvalidInput.
         """
         self._report(_checked_percent(percent), None if message is None else _checked_line(message))
+
+    @property
+    def checkpoint(self) -> Any:
+        """What this attempt, or the one before it, saved last; None when nothing was."""
+        return self.task.checkpoint
+
+    def save_checkpoint(self, value: Any) -> None:
+        """Save *value*, which is JSON of a megabyte at most, for the next attempt. Returns at once; stored soon after.
+
+        However the attempt ends, its last value is stored with its end, unless it completes: then there is nothing to
+        go on from. A worker that is killed leaves what was stored until then. What is saved after the lease was lost
+        is refused silently. Raises InvalidInput.
+        """
+        saved = JsonText.of(value, field="checkpoint", limit=MAX_CHECKPOINT)
+        self._report(None, None, saved)
+        # As the next attempt will find it, and out of reach of whoever changes the value afterwards.
+        self.task.checkpoint = saved.decoded()
 
 
 def _checked_percent(value: object) -> float:

@@ -51,6 +51,18 @@ class UnknownType(QueueError, LookupError):
         super().__init__(f"no job of type {type!r} is defined here: {', '.join(known) or 'none is'}")
 
 
+class NewerVersion(QueueError, LookupError):
+    """A task was to be run here, and its payload is of a version that its job here does not know yet."""
+
+    def __init__(self, type: str, version: int, known: int) -> None:
+        self.type = type
+        self.version = version
+        self.known = known
+        super().__init__(
+            f"the payload is of version {version}, and job {type!r} knows {known} here: run it in newer code"
+        )
+
+
 class LoopIsRunning(QueueError, RuntimeError):
     """A call that blocks was made on a running event loop; ``instead`` is the one to await there."""
 

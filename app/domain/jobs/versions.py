@@ -1,11 +1,23 @@
 """Upcasts: the ways from the payloads of older versions to that of today."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
+from app.domain.errors import QueueError
+from app.domain.jobs.answers import HandlerAnswer
 from app.domain.jobs.errors import InvalidJob
 
 Upcast = Callable[[Any], Any]
+
+
+class UpcastFailed(QueueError):
+    """A payload cannot be brought to today's version: it failed on its way from *version* to the next."""
+
+    def __init__(self, type: str, version: int, rule: str) -> None:
+        self.type = type
+        self.version = version
+        super().__init__(f"job {type!r}: {rule}")
 
 
 class Upcasts:
@@ -38,9 +50,20 @@ class Upcasts:
                 raise InvalidJob(self._type, f"its upcasts have a hole: there is none from version {hole}")
 
     def upcast(self, payload: Any, version: int) -> Any:
-        """*payload*, which is of *version*, as one of today. Raises LookupError where no way leads here."""
+        """*payload*, which is of *version*, as one of today; a copy, that upcasts may change. Raises UpcastFailed."""
+        if version > self._version:
+            rule = f"its payload is of version {version}, and only {self._version} is known here"
+            raise UpcastFailed(self._type, version, rule)
+        if version < self._version:
+            payload = copy.deepcopy(payload)
         for step in range(version, self._version):
             if step not in self._steps:
-                raise LookupError(f"job {self._type!r} has no upcast from version {step} of its payload")
-            payload = self._steps[step](payload)
+                raise UpcastFailed(self._type, step, f"has no upcast from version {step} of its payload")
+            try:
+                payload = self._steps[step](payload)
+            except HandlerAnswer:
+                raise
+            except Exception as error:
+                rule = f"the upcast from version {step} of its payload raised {type(error).__name__}: {error}"
+                raise UpcastFailed(self._type, step, rule) from error
         return payload

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from app.domain.identifiers import TaskId
+from app.domain.json import JsonText
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.outcomes import Outcome
 from app.domain.tasks.task import WorkerTask
@@ -25,13 +26,15 @@ class Position:
 class ClaimRequest:
     """Which due tasks a worker would take: of these types, from these queues (empty: from all), at most *limit*.
 
-    ``promote`` says that scheduled tasks may have fallen due meanwhile; without it a claim need not look for them.
-    ``after`` names queues, and where to start in each: nothing is taken from others, nor from before. Empty, all are
-    claimed from their fronts.
+    ``versions`` says, for each of the types, up to which version its payloads are known; empty, only the first of each
+    is. What is newer is left to a newer worker. ``promote`` says that scheduled tasks may have fallen due meanwhile;
+    without it a claim need not look for them. ``after`` names queues, and where to start in each: nothing is taken from
+    others, nor from before. Empty, all are claimed from their fronts.
     """
 
     worker_id: str
     types: tuple[str, ...]
+    versions: tuple[int, ...] = ()
     queues: tuple[str, ...] = ()
     limit: int = 1
     promote: bool = True
@@ -57,6 +60,8 @@ class Settlement(NamedTuple):
 
     task: WorkerTask
     outcome: Outcome
+    checkpoint: JsonText | None = None
+    """What the attempt saved for the next one; None leaves what is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,16 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a running attempt has come, in percent; addressed to its lease like a settlement."""
+    """How far a running attempt has come, in percent; addressed to its lease like a settlement.
+
+    Without ``percent`` what is stored of it stays, the message too; without ``checkpoint``, the stored one.
+    """
 
     task_id: TaskId
     lease_seq: int
-    percent: float
+    percent: float | None
     message: str | None = None
+    checkpoint: JsonText | None = None
 
 
 class Addition(NamedTuple):
@@ -106,10 +115,13 @@ class TaskRepository(Protocol):
         """
         ...
 
-    def claim_by_id(self, task_id: TaskId, *, worker_id: str, types: Sequence[str]) -> WorkerTask | None:
+    def claim_by_id(
+        self, task_id: TaskId, *, worker_id: str, types: Sequence[str], versions: Sequence[int] = ()
+    ) -> WorkerTask | None:
         """Take this one task, whatever its queue and whenever it is due, if it is pending and of one of *types*.
 
-        A claim of it that is under way is waited for. As ever, nothing is claimed for a worker that is not registered.
+        ``versions`` as in ClaimRequest. A claim of it that is under way is waited for. As ever, nothing is claimed for
+        a worker that is not registered.
         """
         ...
 

@@ -22,8 +22,8 @@ class WorkerTask:
     ``attempts`` is raised by a claim and given back by a release or a snooze; ``lease_seq`` is raised by every claim
     and never falls, so it tells one lease from another. ``started_at`` is the start of the latest attempt,
     ``worker_id`` whoever runs or last finished it. ``timeout`` is in seconds, ``progress`` a percentage. ``version`` is
-    that of the payload's model. ``error`` is the last failure in one line, or the reason of a cancellation; ``errors``
-    holds the latest hundred failed attempts, oldest first.
+    that of the payload's model, ``checkpoint`` what an attempt saved for the next one. ``error`` is the last failure in
+    one line, or the reason of a cancellation; ``errors`` holds the latest hundred failed attempts, oldest first.
     """
 
     id: TaskId
@@ -49,6 +49,7 @@ class WorkerTask:
     version: int = 1
     progress: float | None = None
     progress_message: str | None = None
+    checkpoint: Any = None
 
     @property
     def is_last_attempt(self) -> bool:
@@ -75,6 +76,7 @@ class WorkerTask:
         match outcome:
             case Completed(result):
                 self.result = result.decoded()
+                self.checkpoint = None
                 self.error = None
                 self.finished_at = now
             case Failed(failure):
@@ -102,10 +104,13 @@ class WorkerTask:
         self.settle(outcome, now=now)
         self.lease_seq += 1
 
-    def report(self, percent: float, message: str | None) -> None:
-        """Note how far the running attempt has come."""
-        self.progress = percent
-        self.progress_message = message
+    def report(self, percent: float | None, message: str | None, checkpoint: Any = None) -> None:
+        """Note how far the running attempt has come, and what it saved; without a value what was noted stays."""
+        if percent is not None:
+            self.progress = percent
+            self.progress_message = message
+        if checkpoint is not None:
+            self.checkpoint = checkpoint
 
     def cancel(self, *, now: datetime) -> None:
         """Take the task off its queue. Of a cancelled task: nothing changes."""

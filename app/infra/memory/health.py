@@ -33,13 +33,13 @@ class MemoryHealth:
         return sorted(waiting, key=lambda one: (-one.oldest_seconds, one.queue))
 
     def waiting_types(self) -> Sequence[WaitingType]:
-        due_since: defaultdict[str, list[datetime]] = defaultdict(list)
+        due_since: defaultdict[tuple[str, int], list[datetime]] = defaultdict(list)
         for task in self._draft.claimable():
             if task.scheduled_at <= self._now():
-                due_since[task.type].append(task.scheduled_at)
+                due_since[task.type, task.version].append(task.scheduled_at)
         return [
-            WaitingType(type, len(moments), self._seconds_since(min(moments)))
-            for type, moments in sorted(due_since.items())
+            WaitingType(type, len(moments), self._seconds_since(min(moments)), version=version)
+            for (type, version), moments in sorted(due_since.items())
         ]
 
     def _seconds_since(self, moment: datetime) -> float:

@@ -17,8 +17,8 @@ from app.infra.memory.store import Draft, is_claimable
 class MemoryTasks:
     """Implements TaskRepository.
 
-    A task is stored with its payload and result as JsonText and decoded for each who asks, so that what comes out is
-    what PostgreSQL would return, and changing it changes nothing in here.
+    A task is stored with payload, result and checkpoint as JsonText and decoded for each who asks, so that what comes
+    out is what PostgreSQL would return, and changing it changes nothing in here.
     """
 
     def __init__(self, draft: Draft, now: Callable[[], datetime]) -> None:
@@ -35,9 +35,12 @@ class MemoryTasks:
         due = (task for task in self._wanted(request) if task.scheduled_at <= now and _is_behind(task, request.after))
         return Claimed([self._claimed(task, request.worker_id) for task in islice(due, request.limit)], 0.0)
 
-    def claim_by_id(self, task_id: TaskId, *, worker_id: str, types: Sequence[str]) -> WorkerTask | None:
+    def claim_by_id(
+        self, task_id: TaskId, *, worker_id: str, types: Sequence[str], versions: Sequence[int] = ()
+    ) -> WorkerTask | None:
         task = self._draft.tasks.get(task_id)
-        if task is None or not is_claimable(task) or task.type not in types:
+        known = dict(zip(types, versions or [1] * len(types), strict=True))
+        if task is None or not is_claimable(task) or task.version > known.get(task.type, 0):
             return None
         return None if self._draft.workers.get(worker_id) is None else self._claimed(task, worker_id)
 
@@ -58,6 +61,8 @@ class MemoryTasks:
                 end(one.outcome, now=now)
                 if isinstance(one.outcome, Completed):
                     task.result = one.outcome.result
+                elif one.checkpoint is not None:
+                    task.checkpoint = one.checkpoint
                 accepted.add(self._put(task).id)
         return Settled(frozenset(accepted), now)
 
@@ -78,7 +83,7 @@ class MemoryTasks:
         for report in reports:
             task = self._held(report.task_id, report.lease_seq)
             if task is not None:
-                task.report(report.percent, report.message)
+                task.report(report.percent, report.message, report.checkpoint)
                 accepted.add(self._put(task).id)
         return frozenset(accepted)
 
@@ -119,8 +124,13 @@ class MemoryTasks:
         return len(old)
 
     def _wanted(self, request: ClaimRequest) -> Iterator[WorkerTask]:
-        types, queues = frozenset(request.types), frozenset(request.queues)
-        return (task for task in self._draft.claimable() if task.type in types and (not queues or task.queue in queues))
+        versions = request.versions or [1] * len(request.types)
+        known, queues = dict(zip(request.types, versions, strict=True)), frozenset(request.queues)
+        return (
+            task
+            for task in self._draft.claimable()
+            if task.version <= known.get(task.type, 0) and (not queues or task.queue in queues)
+        )
 
     def _claimed(self, stored: WorkerTask, worker_id: str) -> WorkerTask:
         task = stored.snapshot()
@@ -152,10 +162,11 @@ def _is_behind(task: WorkerTask, after: Sequence[Position]) -> bool:
 
 
 def handed_out(stored: WorkerTask) -> WorkerTask:
-    """*stored* as a caller gets it: a copy of their own, with payload and result decoded."""
+    """*stored* as a caller gets it: a copy of their own, with its JSON decoded."""
     task = stored.snapshot()
     task.payload = _decoded(stored.payload)
     task.result = _decoded(stored.result)
+    task.checkpoint = _decoded(stored.checkpoint)
     return task
 
 

@@ -67,6 +67,8 @@ def _task_columns() -> list[Column[Any]]:
         Column("errors", JSONB),
         Column("progress", Double),
         Column("progress_message", Text),
+        # What an attempt saved for the next one. NULL for everybody who saves nothing.
+        Column("checkpoint", JSON),
     ]
 
 
@@ -140,6 +142,8 @@ workers = Table(
     Column("lease", Double, nullable=False),
     Column("concurrency", Integer, nullable=False),
     Column("types", ARRAY(Text), nullable=False),
+    # Of each of the types, or empty when all are in their first.
+    Column("versions", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
     Column("queues", ARRAY(Text), nullable=False),
     Column("started_at", Moment, nullable=False),
     Column("last_seen_at", Moment, nullable=False),

@@ -21,6 +21,7 @@ REGISTER = (
         lease=bindparam("lease", type_=Double),
         concurrency=bindparam("concurrency", type_=Integer),
         types=bindparam("types", type_=ARRAY(Text)),
+        versions=bindparam("versions", type_=ARRAY(Integer)),
         queues=bindparam("queues", type_=ARRAY(Text)),
         started_at=NOW,
         last_seen_at=NOW,
@@ -37,6 +38,7 @@ ALL = select(
     workers.c.lease,
     workers.c.concurrency,
     workers.c.types,
+    workers.c.versions,
     workers.c.queues,
     workers.c.started_at,
     workers.c.last_seen_at,
@@ -58,6 +60,7 @@ class PostgresWorkers:
             "lease": node.lease,
             "concurrency": node.concurrency,
             "types": list(node.types),
+            "versions": list(node.versions),
             "queues": list(node.queues),
         }
         self._statements.change(REGISTER, parameters, timed=True)
@@ -81,6 +84,7 @@ class PostgresWorkers:
                     lease=lease,
                     concurrency=concurrency,
                     types=tuple(types),
+                    versions=tuple(versions),
                     queues=tuple(queues),
                 ),
                 started_at=started_at,
@@ -88,7 +92,7 @@ class PostgresWorkers:
                 is_late=is_late,
                 hears_notifications=hears,
             )
-            for id_, name, lease, concurrency, types, queues, started_at, last_seen_at, is_late, hears in (
+            for id_, name, lease, concurrency, types, versions, queues, started_at, last_seen_at, is_late, hears in (
                 self._statements.run(ALL, timed=True)
             )
         ]

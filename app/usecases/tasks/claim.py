@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from app.domain.identifiers import TaskId, checked_task_id
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.jobs.errors import UnknownType
+from app.domain.jobs.errors import NewerVersion, UnknownType
 from app.domain.tasks.errors import IllegalTransition, TaskHeld, TaskNotFound
 from app.domain.tasks.events import TaskStarted
 from app.domain.tasks.repository import Claimed, ClaimRequest
@@ -44,13 +44,15 @@ class ClaimTask:
     def __call__(self, tx: Transaction, node: WorkerNode, task_id: TaskId) -> WorkerTask:
         """The running task; that its time has not come does not matter.
 
-        Raises InvalidInput, TaskNotFound, UnknownType for a type that is not in the catalog, TaskHeld when somebody
-        else runs it, and IllegalTransition in any other state than pending.
+        Raises InvalidInput, TaskNotFound, UnknownType for a type that is not in the catalog, NewerVersion for a payload
+        that is newer than its job here, TaskHeld when somebody else runs it, and IllegalTransition in any other state
+        than pending.
         """
         task_id = checked_task_id(task_id)
         tx.workers.register(node)
         for _ in range(_TRIES):
-            task = tx.tasks.claim_by_id(task_id, worker_id=node.id, types=self.jobs.types())
+            types = self.jobs.types()
+            task = tx.tasks.claim_by_id(task_id, worker_id=node.id, types=types, versions=self.jobs.versions(types))
             if task is not None:
                 _record_started(tx, [task])
                 return task
@@ -63,6 +65,8 @@ class ClaimTask:
                 raise IllegalTransition(task_id, Transition.CLAIM, found.status)
             if found.type not in self.jobs:
                 raise UnknownType(found.type, self.jobs.types())
+            if (job := self.jobs.get(found.type)) is not None and found.version > job.version:
+                raise NewerVersion(found.type, found.version, job.version)
             # Pending, and ours to run: somebody had it, and has put it back since.
         raise TaskHeld(task_id, None)
 

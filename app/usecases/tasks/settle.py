@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from app.domain.identifiers import TaskId
+from app.domain.json import JsonText
 from app.domain.tasks.events import (
     TaskCancelled,
     TaskCompleted,
@@ -92,11 +93,19 @@ def _tell(tx: Transaction, settled: Sequence[Settlement], at: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReportedProgress:
-    """A running task and how far it says it has come."""
+    """A running task, how far it says it has come, and what it saves; None of the two leaves what was said before."""
 
     task: WorkerTask
-    percent: float
+    percent: float | None
     message: str | None
+    checkpoint: JsonText | None = None
+
+    def after(self, earlier: "ReportedProgress | None") -> "ReportedProgress":
+        """This and what it leaves of an *earlier* one of the same attempt."""
+        if earlier is None or (self.percent is not None and self.checkpoint is not None):
+            return self
+        said = self if self.percent is not None else earlier
+        return ReportedProgress(self.task, said.percent, said.message, self.checkpoint or earlier.checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +118,19 @@ class ReportProgress:
         """Reports under a lost lease are dropped; the settlement will notice."""
         accepted = tx.tasks.progress(
             [
-                Progress(task_id=one.task.id, lease_seq=one.task.lease_seq, percent=one.percent, message=one.message)
+                Progress(
+                    task_id=one.task.id,
+                    lease_seq=one.task.lease_seq,
+                    percent=one.percent,
+                    message=one.message,
+                    checkpoint=one.checkpoint,
+                )
                 for one in reports
             ]
         )
         if tx.wants(TaskProgressed):
             for one in reports:
-                if one.task.id in accepted:
+                if one.percent is not None and one.task.id in accepted:
                     task = one.task.snapshot()
                     task.report(one.percent, one.message)
                     tx.record(TaskProgressed(task=task, percent=one.percent, message=one.message))

@@ -60,11 +60,11 @@ class PostgresHealth:
     def waiting_types(self) -> Sequence[WaitingType]:
         rows = self._statements.run(WAITING_TYPES, timed=True)
         looked_at: Counter[object] = Counter()
-        counts: Counter[str] = Counter()
-        oldest: dict[str, float] = {}
-        for queue, urgency, type_, count, seconds in rows:
+        counts: Counter[tuple[str, int]] = Counter()
+        oldest: dict[tuple[str, int], float] = {}
+        for queue, urgency, type_, version, count, seconds in rows:
             looked_at[queue, urgency] += count
-            counts[type_] += count
-            oldest[type_] = max(seconds, oldest.get(type_, seconds))
+            counts[type_, version] += count
+            oldest[type_, version] = max(seconds, oldest.get((type_, version), seconds))
         cut = looked_at.total() >= SAMPLE or any(count >= HEAD for count in looked_at.values())
-        return [WaitingType(type_, counts[type_], oldest[type_], cut) for type_ in sorted(counts)]
+        return [WaitingType(each[0], counts[each], oldest[each], cut, each[1]) for each in sorted(counts)]

@@ -50,7 +50,7 @@ def _heads(limit: int) -> Any:
     lanes = _lanes()
     place, lane = tuple_(tasks.c.queue, _urgency), tuple_(lanes.c.queue, lanes.c.urgency)
     head = (
-        select(tasks.c.type, tasks.c.scheduled_at)
+        select(tasks.c.type, tasks.c.version, tasks.c.scheduled_at)
         # Said by two inequalities: of an equality the planner believes that it leaves few rows, for it knows nothing of
         # the values of ~priority, and then it reads and sorts them all.
         .where(place >= lane, place <= lane, _is_claimable)
@@ -60,7 +60,7 @@ def _heads(limit: int) -> Any:
         .lateral("head")
     )
     return (
-        select(lanes.c.queue, lanes.c.urgency, head.c.type, head.c.scheduled_at)
+        select(lanes.c.queue, lanes.c.urgency, head.c.type, head.c.version, head.c.scheduled_at)
         .select_from(lanes.join(head, true()))
         .limit(SAMPLE)
         .subquery("heads")
@@ -69,7 +69,7 @@ def _heads(limit: int) -> Any:
 
 # Made ready by the next claim; without a worker, that may be long.
 _overdue = (
-    select(tasks.c.queue, cast(null(), Integer).label("urgency"), tasks.c.type, tasks.c.scheduled_at)
+    select(tasks.c.queue, cast(null(), Integer).label("urgency"), tasks.c.type, tasks.c.version, tasks.c.scheduled_at)
     # Said as the index says it: from IS FALSE the planner does not conclude that.
     .where(not_(tasks.c.ready), tasks.c.scheduled_at <= NOW)
     .order_by(tasks.c.scheduled_at)
@@ -91,7 +91,7 @@ def _waiting_queues() -> Any:
 def _waiting_types() -> Any:
     due = _due(HEAD)
     seconds = -seconds_until(func.min(due.c.scheduled_at))
-    columns = (due.c.queue, due.c.urgency, due.c.type)
+    columns = (due.c.queue, due.c.urgency, due.c.type, func.coalesce(due.c.version, 1))
     return select(*columns, func.count(), seconds).group_by(*columns)
 
 

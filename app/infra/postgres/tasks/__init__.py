@@ -65,8 +65,11 @@ class PostgresTasks:
         statement, parameters = claim_of(request)
         return claimed_in(self._statements.run(statement, parameters, timed=True))
 
-    def claim_by_id(self, task_id: TaskId, *, worker_id: str, types: Sequence[str]) -> WorkerTask | None:
-        parameters = {"task_id": task_id, "worker_id": worker_id, "types": list(types)}
+    def claim_by_id(
+        self, task_id: TaskId, *, worker_id: str, types: Sequence[str], versions: Sequence[int] = ()
+    ) -> WorkerTask | None:
+        known = {"types": list(types), "versions": list(versions)}
+        parameters = {"task_id": task_id, "worker_id": worker_id, **known}
         claimed = claimed_in(self._statements.run(CLAIM_BY_ID, parameters, timed=True)).tasks
         return claimed[0] if claimed else None
 

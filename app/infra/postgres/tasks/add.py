@@ -143,6 +143,7 @@ def added_tasks(additions: Sequence[Addition], now: datetime) -> list[WorkerTask
         task.tags = new.tags  # type: ignore[assignment]  # checked, it is a tuple
         task.progress = None
         task.progress_message = None
+        task.checkpoint = None
         added.append(task)
     return added
 

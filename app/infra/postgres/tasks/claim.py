@@ -18,9 +18,11 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    or_,
     select,
     true,
     tuple_,
+    type_coerce,
     update,
 )
 
@@ -41,7 +43,17 @@ EXPLAINED = 0.00001
 _queue = bindparam("only_queue", type_=Text)
 _queues = bindparam("queues", type_=ARRAY(Text))
 _limit = bindparam("limit", type_=Integer)
-_of_types = tasks.c.type == any_(bindparam("types", type_=ARRAY(Text)))
+_types = bindparam("types", type_=ARRAY(Text))
+_of_types = tasks.c.type == any_(_types)
+# As a subquery, because nothing else that is a parameter can be followed by a subscript.
+_versions = type_coerce(
+    select(bindparam("versions", type_=ARRAY(Integer))).scalar_subquery(), ARRAY(Integer, zero_indexes=False)
+)
+# NULL is the first version, which everybody knows; of those that have none, nothing more is looked at.
+_is_known = or_(
+    tasks.c.version.is_(None),
+    tasks.c.version <= func.coalesce(_versions[func.array_position(_types, tasks.c.type)], 1),
+)
 _urgency = tasks.c.priority.bitwise_not()
 
 
@@ -61,7 +73,7 @@ _SINCE = func.date_part("epoch", func.clock_timestamp() - func.statement_timesta
 _is_pending = tasks.c.status == str(Transition.CLAIM.sources[0])
 # A worker that was buried must not take tasks that nobody would look for.
 _is_registered = exists().where(workers.c.id == bindparam("worker_id", type_=Text))
-_is_claimable = and_(tasks.c.ready, _likely(and_(_is_pending, _of_types)))
+_is_claimable = and_(tasks.c.ready, _likely(and_(_is_pending, _of_types, _is_known)))
 
 
 def _lanes() -> FromClause:
@@ -164,7 +176,7 @@ CLAIM_FROM_SOME = _claim_across(_named)
 CLAIM_FROM_ALL = _claim_across(_lanes())
 CLAIM_ONWARDS = _claim_across(_places, _behind(_places.c))
 # Not by its place: whoever has it locked may leave it at another one, and it must be found there.
-CLAIM_BY_ID = _taken(tasks.c.id == bindparam("task_id", type_=Uuid), _is_pending, _of_types, _is_registered)
+CLAIM_BY_ID = _taken(tasks.c.id == bindparam("task_id", type_=Uuid), _is_pending, _of_types, _is_known, _is_registered)
 
 
 def _looked_at(lanes: Any, limit: Any) -> Any:
@@ -192,7 +204,7 @@ def _next_due(lanes: Any, *wanted: ColumnElement[bool]) -> Any:
     some_ready = select(literal(0.0)).select_from(_looked_at(lanes, 1)).limit(1).scalar_subquery()
     first_waiting = (
         select(func.greatest(0.0, seconds_until(tasks.c.scheduled_at)))
-        .where(~tasks.c.ready, _likely(and_(_of_types, *wanted)))
+        .where(~tasks.c.ready, _likely(and_(_of_types, _is_known, *wanted)))
         .order_by(tasks.c.scheduled_at)
         .limit(1)
         .scalar_subquery()
@@ -220,7 +232,7 @@ HELD_BY = select(*COLUMNS).where(
 def claim_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
     """The statement that serves *request* best, and its parameters."""
     parameters: dict[str, Any] = {
-        "types": list(request.types),
+        **_known(request),
         "worker_id": request.worker_id,
         "limit": request.limit,
     }
@@ -240,6 +252,10 @@ def claim_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
             return CLAIM_FROM_SOME, parameters | {"queues": list(request.queues)}
 
 
+def _known(request: ClaimRequest) -> dict[str, Any]:
+    return {"types": list(request.types), "versions": list(request.versions)}
+
+
 @left_alone
 def claimed_in(rows: Rows) -> Claimed:
     """What a claim took, of which these are the *rows*."""
@@ -251,14 +267,14 @@ def claimed_in(rows: Rows) -> Claimed:
 
 
 def next_due_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
-    parameters: dict[str, Any] = {"types": list(request.types)}
+    parameters = _known(request)
     if request.queues:
         return NEXT_DUE_OF_SOME, parameters | {"queues": list(request.queues)}
     return NEXT_DUE_OF_ALL, parameters
 
 
 def time_front_of(request: ClaimRequest) -> tuple[Any, dict[str, Any]]:
-    parameters: dict[str, Any] = {"types": list(request.types), "limit": request.limit}
+    parameters = _known(request) | {"limit": request.limit}
     if request.queues:
         return TIME_FRONT_OF_SOME, parameters | {"queues": list(request.queues)}
     return TIME_FRONT_OF_ALL, parameters

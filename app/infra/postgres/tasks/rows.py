@@ -41,6 +41,7 @@ def columns_of(table: Table) -> tuple[ColumnElement[Any], ...]:
         table.c.version,
         table.c.progress,
         table.c.progress_message,
+        cast(table.c.checkpoint, Text),
     )
 
 
@@ -55,12 +56,14 @@ def to_task(row: Sequence[Any]) -> WorkerTask:
         task.id, task.type, payload, task.queue, task.priority, status, task.attempts, task.max_attempts, task.timeout,
         task.scheduled_at, task.created_at, task.started_at, task.finished_at, result, task.error, errors,
         task.worker_id, task.lease_seq, task.correlation_id, tags, version, task.progress, task.progress_message,
+        checkpoint,
     ) = row  # fmt: skip
     task.payload = decoded(payload)
     task.status = _STATUS[status]
     task.result = None if result is None else decoded(result)
     task.errors = [] if errors is None else [_to_error(one) for one in decoded(errors)]
     task.version = version or 1
+    task.checkpoint = None if checkpoint is None else decoded(checkpoint)
     task.tags = () if tags is None else tuple(decoded(tags))
     return task
 

@@ -66,6 +66,10 @@ def _errors_with(failure: ColumnElement[Any]) -> Any:
     return case((failure.is_(None), tasks.c.errors), else_=kept.op("||")(func.jsonb_build_array(entry)))
 
 
+def _checkpoint(given: ValuesById) -> Any:
+    return func.coalesce(cast(given.of(tasks.c.id, "checkpoint"), JSON), tasks.c.checkpoint)
+
+
 def _counted(changed: Any) -> Any:
     """When the rows of *changed* were changed, and which they were where that is not as many as were asked for."""
     ids = cast(func.array_agg(changed.c.id), Text)
@@ -81,12 +85,13 @@ def _moved(gone: Any, columns: Sequence[str], **own: Any) -> Any:
 
 def _finish() -> Any:
     """The end of a task that did not complete."""
-    ended = ValuesById("ended", **_LEASE, status=Text, line=Text, failure=Text)
+    ended = ValuesById("ended", **_LEASE, status=Text, line=Text, failure=Text, checkpoint=Text)
     changed = {
         "status": ended.of(tasks.c.id, "status"),
         "lease_seq": _raised,
         "error": func.coalesce(ended.of(tasks.c.id, "line"), tasks.c.error),
         "errors": _errors_with(ended.of(tasks.c.id, "failure")),
+        "checkpoint": _checkpoint(ended),
     }
     kept = [each.name for each in finished.c if each.name not in {"finished_at", "result"}]
     gone = (
@@ -100,7 +105,9 @@ def _finish() -> Any:
 
 def _complete() -> Any:
     done = ValuesById("done", **_LEASE, result=Text)
-    kept = [each.name for each in finished.c if each.name not in {"status", "error", "finished_at", "result"}]
+    # Nobody will go on from where it was: the checkpoint goes.
+    own = {"status", "error", "finished_at", "result", "checkpoint"}
+    kept = [each.name for each in finished.c if each.name not in own]
     gone = (
         delete(tasks)
         .where(_holds_lease(done))
@@ -111,7 +118,7 @@ def _complete() -> Any:
 
 
 def _put_back() -> Any:
-    back = ValuesById("back", **_LEASE, delay=Double, given_back=Integer, line=Text, failure=Text)
+    back = ValuesById("back", **_LEASE, delay=Double, given_back=Integer, line=Text, failure=Text, checkpoint=Text)
     delay = back.of(tasks.c.id, "delay")
     # Without a delay as before: one that was run ahead of its time, because somebody asked for it, still has to wait.
     scheduled_at = case((delay.is_(None), tasks.c.scheduled_at), else_=after(delay))
@@ -126,6 +133,7 @@ def _put_back() -> Any:
             ready=scheduled_at <= NOW,
             error=func.coalesce(back.of(tasks.c.id, "line"), tasks.c.error),
             errors=_errors_with(back.of(tasks.c.id, "failure")),
+            checkpoint=_checkpoint(back),
             worker_id=null(),
         )
         .returning(tasks.c.id)
@@ -144,11 +152,16 @@ def _settled_before() -> Any:
 
 
 def _report() -> Any:
-    reported = ValuesById("reported", **_LEASE, percent=Double, message=Text)
+    reported = ValuesById("reported", **_LEASE, percent=Double, message=Text, checkpoint=Text)
+    percent, message = reported.of(tasks.c.id, "percent"), reported.of(tasks.c.id, "message")
     return (
         update(tasks)
         .where(_holds_lease(reported))
-        .values(progress=reported.of(tasks.c.id, "percent"), progress_message=reported.of(tasks.c.id, "message"))
+        .values(
+            progress=func.coalesce(percent, tasks.c.progress),
+            progress_message=case((percent.is_(None), tasks.c.progress_message), else_=message),
+            checkpoint=_checkpoint(reported),
+        )
         .returning(tasks.c.id)
     )
 
@@ -177,6 +190,7 @@ def progress_parameters(reports: Iterable[Progress]) -> dict[str, list[Any]]:
         "lease_seq_list": [report.lease_seq for report in reports],
         "percent_list": [report.percent for report in reports],
         "message_list": [report.message for report in reports],
+        **_checkpoints(reports),
     }
 
 
@@ -194,6 +208,7 @@ def finish_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict
         "status_list": [str(TRANSITION_OF[type(outcome)].target) for outcome in outcomes],
         "line_list": [_line(outcome) for outcome in outcomes],
         "failure_list": [_failure(outcome) for outcome in outcomes],
+        **_checkpoints(settlements),
     }
 
 
@@ -206,7 +221,14 @@ def put_back_parameters(settlements: Sequence[Settlement], *, raised: int) -> di
         "given_back_list": [0 if isinstance(outcome, RetryIn) else 1 for outcome in outcomes],
         "line_list": [_line(outcome) for outcome in outcomes],
         "failure_list": [_failure(outcome) for outcome in outcomes],
+        **_checkpoints(settlements),
     }
+
+
+def _checkpoints(saved: Sequence[Settlement | Progress]) -> dict[str, list[str | None]]:
+    texts = [None if one.checkpoint is None else one.checkpoint.text for one in saved]
+    # What lies beyond an array's end is NULL, and mostly nothing is saved.
+    return {"checkpoint_list": [] if texts.count(None) == len(texts) else texts}
 
 
 def accepted(settlements: Sequence[Settlement], count: int, ids: str | None) -> Iterable[TaskId]:
