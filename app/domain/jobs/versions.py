@@ -29,9 +29,10 @@ class Upcasts:
         self._steps: dict[int, Upcast] = {}
 
     def add(self, version: int) -> Callable[[Upcast], Upcast]:
+        if type(version) is not int or not 1 <= version < self._version:
+            raise InvalidJob(self._type, f"cannot upcast from version {version!r}: its own is {self._version}")
+
         def register(step: Upcast) -> Upcast:
-            if not 1 <= version < self._version:
-                raise InvalidJob(self._type, f"cannot upcast from version {version!r}: its own is {self._version}")
             if version in self._steps:
                 raise InvalidJob(self._type, f"has an upcast from version {version} already")
             if not callable(step):

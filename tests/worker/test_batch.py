@@ -1,0 +1,515 @@
+"""Batch jobs: each item once, however many attempts it takes."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from app import (
+    BatchJob,
+    BatchResult,
+    CancelTask,
+    Constant,
+    FailForGood,
+    ItemsFailed,
+    Outcome,
+    Snooze,
+    TaskContext,
+    TaskStatus,
+    WorkerTask,
+)
+from tests.faults.waiting import soon
+from tests.worker.running import Rig
+
+AGAIN = Constant(0)
+
+
+@dataclass
+class Numbers:
+    """The payload: the numbers up to ``count``, of which some are bad."""
+
+    count: int
+    bad: list[int]
+
+
+class Doing(BatchJob[Numbers, int, int]):
+    """Counts how often each number is done, and doubles it; a bad one fails until it is ``cured``."""
+
+    def __init__(self, type: str = "doing", **options: Any) -> None:
+        super().__init__(type, **{"retry": AGAIN} | options)
+        self.runs: Counter[int] = Counter()
+        self.bad: set[int] = set()
+        self.cured = False
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+
+    def items(self, payload: Numbers, context: TaskContext) -> range:
+        self.bad = set(payload.bad)
+        return range(payload.count)
+
+    def do(self, item: int) -> int:
+        with self.lock:
+            self.runs[item] += 1
+        if item in self.bad and not self.cured:
+            raise ValueError(f"{item} is bad")
+        return item * 2
+
+
+class InThreads(Doing):
+    def process(self, item: int, context: TaskContext) -> int:
+        with self.lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return self.do(item)
+        finally:
+            with self.lock:
+                self.at_once -= 1
+
+
+class OnTheLoop(Doing):
+    async def process(self, item: int, context: TaskContext) -> int:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(0)
+            return self.do(item)
+        finally:
+            self.at_once -= 1
+
+
+class InBatches(Doing):
+    batch_size = 4
+
+    async def process_batch(self, items: Sequence[int], context: TaskContext) -> list[int | Exception]:
+        def outcome(item: int) -> int | Exception:
+            try:
+                return self.do(item)
+            except ValueError as error:
+                return error
+
+        return [outcome(item) for item in items]
+
+
+KINDS = [InThreads, OnTheLoop, InBatches]
+
+
+def enqueue(rig: Rig, count: int, *bad: int, **asked: Any) -> WorkerTask:
+    return rig.enqueue("doing", {"count": count, "bad": list(bad)}, **asked)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_item_is_done_once(rig: Rig, kind: type[Doing]) -> None:
+    """The result has what each returned, and progress says that all are done."""
+    job = rig.jobs.add(kind())
+    handle = job.enqueue(Numbers(50, []))
+
+    await rig.tasks.worker().drain()
+    found, result = rig.find(handle.task), handle.result()
+
+    assert dict.fromkeys(range(50), 1) == job.runs
+    assert BatchResult(total=50, succeeded=50, results={item: item * 2 for item in range(50)}) == result
+    assert (100, "50 of 50", None) == (found.progress, found.progress_message, found.checkpoint)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_retry_runs_the_items_that_failed(rig: Rig, kind: type[Doing]) -> None:
+    """All others are run by the first attempt alone, and what they returned is in the result."""
+    job = rig.jobs.add(kind())
+    task = enqueue(rig, 50, 7, 31, max_attempts=3)
+
+    def cure(sender: str, event: Any) -> None:
+        job.cured = event.task.attempts == 2
+
+    rig.tasks.signals().failed.connect(cure)
+    found = await rig.drained(task)
+
+    assert (TaskStatus.COMPLETED, 3) == (found.status, found.attempts)
+    assert {item: 3 if item in (7, 31) else 1 for item in range(50)} == job.runs
+    assert {str(item): item * 2 for item in range(50)} == found.result["results"]
+    assert ["app.domain.jobs.batch.ItemsFailed"] * 2 == [error.type for error in found.errors]
+    assert "2 of 50 items failed: item 7: ValueError: 7 is bad; item 31: ValueError: 31 is bad" == (
+        found.errors[0].message
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_batch_that_fails_for_the_last_time_says_which_items(rig: Rig, kind: type[Doing]) -> None:
+    """In the error, and item by item for whoever asks; a retry by hand runs what is not done."""
+    job = rig.jobs.add(kind())
+    task = await rig.drained(enqueue(rig, 20, 3, 5, max_attempts=2))
+    failed = job.so_far(task)
+
+    job.cured = True
+    rig.tasks.retry_task().execute(task.id)
+    found = await rig.drained(task)
+
+    assert TaskStatus.FAILED is task.status
+    assert "2 of 20 items failed" in (task.error or "")
+    assert failed is not None
+    assert (20, 18, 2) == (failed.total, failed.succeeded, failed.failed)
+    assert {3: "ValueError: 3 is bad", 5: "ValueError: 5 is bad"} == failed.errors
+    assert 18 == len(failed.results)
+    assert (TaskStatus.COMPLETED, {1: 18, 3: 2}) == (found.status, Counter(job.runs.values()))
+    assert 20 == len(found.result["results"])
+
+
+async def test_stop_ends_the_batch_at_the_first_item_that_fails(rig: Rig) -> None:
+    """Nothing is begun after it, and the retry runs it and the rest."""
+
+    class Stopping(OnTheLoop):
+        concurrency = 1
+        on_item_error = "stop"
+
+    job = rig.jobs.add(Stopping())
+    task = enqueue(rig, 10, 4, max_attempts=2)
+    seen: list[int] = []
+
+    def cure(sender: str, event: Any) -> None:
+        seen.append(len(job.runs))
+        job.cured = True
+
+    rig.tasks.signals().failed.connect(cure)
+    found = await rig.drained(task)
+
+    assert [5] == seen
+    assert "1 of 10 items failed, 5 were not run: item 4: ValueError: 4 is bad" == found.errors[0].message
+    assert (TaskStatus.COMPLETED, {item: 2 if item == 4 else 1 for item in range(10)}) == (found.status, job.runs)
+
+
+@pytest.mark.parametrize("kind", [InThreads, OnTheLoop])
+async def test_no_more_items_run_at_once_than_was_said(rig: Rig, kind: type[Doing]) -> None:
+    """In threads and on the loop."""
+    job = rig.jobs.add(kind())
+    job.concurrency = 3
+
+    await rig.drained(enqueue(rig, 60))
+
+    assert 1 <= job.most_at_once <= 3
+
+
+async def test_items_are_given_in_batches(rig: Rig) -> None:
+    """Full ones, but for the last; a call that raises fails all of its items, and one that returns None none."""
+    given: list[list[int]] = []
+
+    class Batches(BatchJob[int, int, None]):
+        batch_size = 4
+        concurrency = 1
+
+        def items(self, payload: int, context: TaskContext) -> range:
+            return range(payload)
+
+        def process_batch(self, items: Sequence[int], context: TaskContext) -> None:
+            given.append(list(items))
+            if len(given) == 2:
+                raise ConnectionError("away")
+
+    rig.jobs.add(Batches("batches", retry=AGAIN))
+    found = await rig.drained(rig.enqueue("batches", 10))
+
+    assert [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [4, 5, 6, 7]] == given
+    assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
+    assert found.errors[0].message.startswith("4 of 10 items failed: item 4: ConnectionError: away; item 5: ")
+    assert found.errors[0].message.endswith("and 1 more")
+
+
+@pytest.mark.parametrize("kind", ["generator", "coroutine", "async generator", "nothing"])
+async def test_items_are_listed_in_any_way(rig: Rig, kind: str) -> None:
+    """By a generator in a thread, by a coroutine, by an asynchronous generator; an empty list is done at once."""
+    done: list[str] = []
+    where: list[int] = []
+
+    class Base(BatchJob[None, str, None]):
+        async def process(self, item: str, context: TaskContext) -> None:
+            done.append(item)
+
+    class Generator(Base):
+        def items(self, payload: None, context: TaskContext) -> Iterator[str]:
+            where.append(threading.get_ident())
+            yield from ("a", "b")
+
+    class Coroutine(Base):
+        async def items(self, payload: None, context: TaskContext) -> list[str]:
+            return ["a", "b"]
+
+    class Asynchronous(Base):
+        async def items(self, payload: None, context: TaskContext) -> AsyncIterator[str]:  # type: ignore[override]  # an async generator is called, not awaited
+            for item in ("a", "b"):
+                yield item
+
+    class Nothing(Base):
+        def items(self, payload: None, context: TaskContext) -> list[str]:
+            return []
+
+    kinds = {"generator": Generator, "coroutine": Coroutine, "async generator": Asynchronous, "nothing": Nothing}
+    rig.jobs.add(kinds[kind]("listing"))
+    found = await rig.drained(rig.enqueue("listing"))
+
+    assert (TaskStatus.COMPLETED, [] if kind == "nothing" else ["a", "b"]) == (found.status, done)
+    assert threading.get_ident() not in where
+
+
+async def test_another_list_than_before_fails_the_task_for_good(rig: Rig) -> None:
+    """What is done is known by its place: nothing is run when the places cannot be the same."""
+
+    class Shrinking(OnTheLoop):
+        def items(self, payload: Numbers, context: TaskContext) -> range:
+            self.bad = {0}
+            return range(payload.count - context.task.attempts)
+
+    job = rig.jobs.add(Shrinking())
+    found = await rig.drained(enqueue(rig, 10, max_attempts=5))
+
+    assert (TaskStatus.FAILED, 2, 9) == (found.status, found.attempts, sum(job.runs.values()))
+    assert "items() has listed 8 items, and 9 in an earlier attempt" in (found.error or "")
+
+
+@pytest.mark.parametrize("answer", [CancelTask("no need"), Snooze(60), FailForGood("no way")])
+async def test_what_an_item_answers_is_about_the_task(rig: Rig, answer: Exception) -> None:
+    """Nothing is begun after it, and what is done is remembered."""
+
+    class Answering(OnTheLoop):
+        concurrency = 1
+
+        async def process(self, item: int, context: TaskContext) -> int:
+            if item == 3:
+                raise answer
+            return self.do(item)
+
+    job = rig.jobs.add(Answering())
+    found = await rig.drained(enqueue(rig, 10))
+    so_far = job.so_far(found)
+
+    expected = {CancelTask: TaskStatus.CANCELLED, Snooze: TaskStatus.PENDING, FailForGood: TaskStatus.FAILED}
+    assert (expected[type(answer)], 3) == (found.status, sum(job.runs.values()))
+    assert so_far is not None
+    assert (3, 0) == (so_far.succeeded, so_far.failed)
+
+
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError, KeyboardInterrupt])
+async def test_an_item_may_raise_anything(rig: Rig, error: type[BaseException]) -> None:
+    """It is that item's failure, and neither the attempt's end nor the worker's."""
+
+    class Odd(OnTheLoop):
+        async def process(self, item: int, context: TaskContext) -> int:
+            if item == 3 and context.task.attempts == 1:
+                raise error
+            return self.do(item)
+
+    job = rig.jobs.add(Odd())
+    found = await rig.drained(enqueue(rig, 10))
+
+    assert (TaskStatus.COMPLETED, 2, 10) == (found.status, found.attempts, sum(job.runs.values()))
+    assert error.__name__ in found.errors[0].message
+
+
+async def test_items_that_were_done_before_a_timeout_are_not_done_again(rig: Rig) -> None:
+    """The attempt has failed, and the next one begins where it was."""
+
+    class Slow(OnTheLoop):
+        concurrency = 2
+
+        async def process(self, item: int, context: TaskContext) -> int:
+            if item == 6 and context.task.attempts == 1:
+                await asyncio.sleep(60)
+            return self.do(item)
+
+    job = rig.jobs.add(Slow())
+    found = await rig.drained(enqueue(rig, 10, timeout=0.5))
+
+    assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
+    assert dict.fromkeys(range(10), 1) == job.runs
+    assert found.errors[0].type.endswith("AttemptTimedOut")
+
+
+@pytest.mark.parametrize("kind", ["thread", "loop"])
+async def test_a_worker_that_stops_leaves_the_rest_to_another(rig: Rig, kind: str) -> None:
+    """It lets the items under way end and begins no other; none is done twice and no attempt is spent."""
+    began, goes_on = threading.Event(), threading.Event()
+
+    def hold(job: Doing, item: int) -> int:
+        if item == 5:
+            began.set()
+            goes_on.wait(10)
+        return job.do(item)
+
+    class InThread(Doing):
+        concurrency = 1
+
+        def process(self, item: int, context: TaskContext) -> int:
+            return hold(self, item)
+
+    class OnLoop(Doing):
+        concurrency = 1
+
+        async def process(self, item: int, context: TaskContext) -> int:
+            return await asyncio.to_thread(hold, self, item)
+
+    job = rig.jobs.add(InThread() if kind == "thread" else OnLoop())
+    task = enqueue(rig, 20)
+    async with rig.working() as worker:
+        await soon(began.is_set, what="the sixth item begins")
+        worker.stop()
+        goes_on.set()
+    left = rig.find(task)
+    so_far = job.so_far(left)
+    found = await rig.drained(task)
+
+    assert (TaskStatus.PENDING, 0) == (left.status, left.attempts)
+    assert so_far is not None
+    assert 6 == so_far.succeeded
+    assert (TaskStatus.COMPLETED, 1, []) == (found.status, found.attempts, found.errors)
+    assert dict.fromkeys(range(20), 1) == job.runs
+
+
+async def test_an_attempt_that_is_given_back_remembers_its_items(rig: Rig) -> None:
+    """A worker in a hurry cancels what runs, and the next attempt does only what had not ended."""
+
+    class Hanging(OnTheLoop):
+        concurrency = 1
+
+        async def process(self, item: int, context: TaskContext) -> int:
+            if item == 5 and not self.cured:
+                self.lock.acquire()
+                await asyncio.sleep(60)
+            return self.do(item)
+
+    job = rig.jobs.add(Hanging())
+    task = enqueue(rig, 20)
+    async with rig.working() as worker:
+        await soon(job.lock.locked, what="the sixth item hangs")
+        worker.stop()
+        worker.stop()
+    job.lock.release()
+    job.cured = True
+    left = rig.find(task)
+    found = await rig.drained(task)
+
+    assert (TaskStatus.PENDING, 0, "5 of 20") == (left.status, left.attempts, left.progress_message)
+    assert (TaskStatus.COMPLETED, 1) == (found.status, found.attempts)
+    assert dict.fromkeys(range(20), 1) == job.runs
+
+
+async def test_progress_tells_how_many_are_done(rig: Rig) -> None:
+    """In percent and words, while the batch runs."""
+    job = rig.jobs.add(InThreads())
+    job.concurrency = 1
+    goes_on = threading.Event()
+    do = job.do
+
+    def hold(item: int) -> int:
+        if item == 5:
+            goes_on.wait(10)
+        return do(item)
+
+    job.do = hold  # type: ignore[method-assign]  # the fifth waits for us
+    task = enqueue(rig, 20)
+    async with rig.working():
+        await soon(lambda: rig.find(task).progress_message == "5 of 20", what="progress is stored")
+        found = rig.find(task)
+        goes_on.set()
+        await rig.until(task, TaskStatus.COMPLETED)
+
+    assert (TaskStatus.RUNNING, 25) == (found.status, found.progress)
+    assert 5 == found.checkpoint["succeeded"]
+
+
+async def test_results_beyond_the_cap_are_counted_and_left_out(rig: Rig) -> None:
+    """The items are done all the same."""
+
+    class Long(BatchJob[int, int, str]):
+        def items(self, payload: int, context: TaskContext) -> range:
+            return range(payload)
+
+        async def process(self, item: int, context: TaskContext) -> str:
+            return "x" * 100_000
+
+    job = rig.jobs.add(Long("long"))
+    handle = job.enqueue(10)
+    await rig.tasks.worker().drain()
+    result = handle.result()
+
+    assert (10, 10, [0, 1], 8) == (result.total, result.succeeded, list(result.results), result.left_out)
+
+
+async def test_a_result_that_does_not_fit_fails_the_task_for_good(rig: Rig) -> None:
+    """Another attempt would bring the same again; the message says that the item was done."""
+
+    class Wrong(BatchJob[int, int, int]):
+        def items(self, payload: int, context: TaskContext) -> range:
+            return range(payload)
+
+        async def process(self, item: int, context: TaskContext) -> int:
+            return "seven"  # type: ignore[return-value]  # what the test is about
+
+    rig.jobs.add(Wrong("wrong"))
+    found = await rig.drained(rig.enqueue("wrong", 1))
+
+    assert (TaskStatus.FAILED, 1) == (found.status, found.attempts)
+    assert "with all its effects" in (found.error or "")
+    assert "result of item 0" in (found.error or "")
+
+
+async def test_a_batch_runs_here_and_now(rig: Rig) -> None:
+    """With nothing stored, and its failures in the outcome."""
+    job = rig.jobs.add(InThreads())
+
+    good: Outcome[BatchResult[int]] = await job.arun(Numbers(3, []))
+    bad = await job.arun(Numbers(3, [1]))
+
+    assert BatchResult(total=3, succeeded=3, results={0: 0, 1: 2, 2: 4}) == good.result
+    assert isinstance(bad.error, ItemsFailed)
+    assert (2, 1, {1: "ValueError: 1 is bad"}) == (
+        bad.error.result.succeeded,
+        bad.error.result.failed,
+        bad.error.result.errors,
+    )
+
+
+async def test_a_batch_has_services_and_hooks_as_other_jobs_have(rig: Rig) -> None:
+    """What items and process ask for they get, and hooks are called once for each attempt."""
+    called: list[Any] = []
+
+    class Served(BatchJob[int, int, None]):
+        def items(self, payload: int, context: TaskContext, source: str = "default") -> range:
+            return range(payload)
+
+        async def process(self, item: int, context: TaskContext) -> None:
+            called.append(item)
+
+        def before_execute(self, payload: int, context: TaskContext) -> None:
+            called.append("before")
+
+        async def after_execute(self, payload: int, context: TaskContext, result: BatchResult[None]) -> None:
+            called.append(result.succeeded)
+
+    rig.jobs.add(Served("served"))
+    found = await rig.drained(rig.enqueue("served", 2))
+
+    assert TaskStatus.COMPLETED is found.status
+    assert ["before", 0, 1, 2] == called
+
+
+async def test_any_handler_may_save_a_checkpoint(rig: Rig) -> None:
+    """The next attempt finds it; in a thread too; and what is no JSON is refused to the handler's face."""
+    found_by: list[Any] = []
+
+    def handler(payload: Any, context: TaskContext) -> None:
+        found_by.append(context.checkpoint)
+        given = {"page": context.task.attempts}
+        context.save_checkpoint(given)
+        given["page"] = -1
+        found_by.append(context.checkpoint)
+        if context.task.attempts < 3:
+            raise ValueError("on the way")
+        context.save_checkpoint({1, 2})
+
+    found = await rig.ran(handler, retry=AGAIN, max_attempts=3)
+
+    assert [None, {"page": 1}, {"page": 1}, {"page": 2}, {"page": 2}, {"page": 3}] == found_by
+    assert (TaskStatus.FAILED, {"page": 3}) == (found.status, found.checkpoint)
+    assert "checkpoint" in (found.error or "")
