@@ -49,7 +49,9 @@ def story(task: WorkerTask) -> str:
         ("correlation", task.correlation_id),
         ("tags", ", ".join(task.tags)),
         ("progress", None if task.progress is None else f"{task.progress:g} % {task.progress_message or ''}".rstrip()),
+        ("version", str(task.version) if task.version > 1 else None),
         ("payload", _short(task.payload)),
+        ("checkpoint", None if task.checkpoint is None else _short(task.checkpoint)),
         ("result", None if task.status is not TaskStatus.COMPLETED else _short(task.result)),
         ("error", task.error),
     ]

@@ -1,6 +1,7 @@
 """The ledger: a table of the tests' own, in which handlers write down that they ran."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,12 @@ class Ledger:
     def notes(self, task: UUID) -> list[str]:
         """What was written about *task*, in order."""
         return [note for (note,) in self._all("SELECT note FROM entries WHERE task = %s ORDER BY number", task)]
+
+    def moments(self, task: UUID) -> list[tuple[str, datetime]]:
+        """The same, each with the moment of it."""
+        return [
+            (note, at) for note, at in self._all("SELECT note, at FROM entries WHERE task = %s ORDER BY number", task)
+        ]
 
     def pids(self, task: UUID, note: str = "ran") -> list[int]:
         """The processes that wrote *note* about *task*, in order."""

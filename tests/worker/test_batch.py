@@ -237,7 +237,7 @@ async def test_items_are_listed_in_any_way(rig: Rig, kind: str) -> None:
             return ["a", "b"]
 
     class Asynchronous(Base):
-        async def items(self, payload: None, context: TaskContext) -> AsyncIterator[str]:  # type: ignore[override]  # an async generator is called, not awaited
+        async def items(self, payload: None, context: TaskContext) -> AsyncIterator[str]:
             for item in ("a", "b"):
                 yield item
 
