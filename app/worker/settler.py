@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from app.domain.errors import QueueError
 from app.domain.identifiers import TaskId
@@ -52,6 +53,8 @@ class Settler:
 
     def add(self, ended: Settlement) -> None:
         self._ended.append(ended)
+        if ended.checkpoint is not None:
+            self._save_once(ended.task)
         if len(self._ended) == 1:
             self._settled.clear()
             self._changed.set()
@@ -75,6 +78,11 @@ class Settler:
         self._reports[lease] = progress.after(before)
         if before is None:
             self._changed.set()
+
+    def _save_once(self, task: WorkerTask) -> None:
+        """What is stored with the end of an attempt of *task* need not be stored with its progress, too."""
+        if (report := self._reports.pop(_lease(task), None)) is not None and report.percent is not None:
+            self._reports[_lease(task)] = replace(report, checkpoint=None)
 
     @property
     def is_behind(self) -> bool:

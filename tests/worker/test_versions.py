@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dependency_injector import providers
 
-from app import InvalidJob, Job, JobCatalog, TaskContext, TaskQueueContainer, TaskStatus
+from app import InvalidJob, Job, JobCatalog, TaskCompleted, TaskContext, TaskQueueContainer, TaskStatus
 from app.infra.settings import Settings
 from tests.faults.waiting import soon
 from tests.worker.running import Rig
@@ -51,8 +51,14 @@ async def newer(rig: Rig, settings: Settings) -> AsyncIterator[Rig]:
 
 
 async def test_payloads_of_every_version_reach_the_handler_as_one_of_today(rig: Rig) -> None:
-    """By a chain of upcasts; the stored payload stays as it was."""
+    """By a chain of upcasts; the stored payload stays as it was, and is what listeners are told of."""
     greeting_in_three(rig.jobs)
+    told: dict[int, Any] = {}
+
+    def note(sender: str, event: TaskCompleted) -> None:
+        told[event.task.version] = event.task.payload
+
+    rig.tasks.signals().completed.connect(note)
     tasks = [
         rig.enqueue("greet", {"name": "Ada Lovelace"}, version=1),
         rig.enqueue("greet", {"first": "Ada", "last": "Lovelace"}, version=2),
@@ -66,6 +72,7 @@ async def test_payloads_of_every_version_reach_the_handler_as_one_of_today(rig: 
     assert [(1, {"name": "Ada Lovelace"}), (2, {"first": "Ada", "last": "Lovelace"})] == [
         (task.version, task.payload) for task in found[:2]
     ]
+    assert {task.version: task.payload for task in found} == told
 
 
 async def test_an_upcast_that_raises_fails_the_task_for_good(rig: Rig) -> None:
