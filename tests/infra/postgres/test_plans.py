@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -125,9 +126,11 @@ def explained(connection: Connection) -> Callable[[Callable[[], object]], list[P
 Explained = Callable[[Callable[[], object]], list[Plan]]
 
 
-def asked(*queues: str, limit: int = BATCH, promote: bool = False, after: tuple[Position, ...] = ()) -> ClaimRequest:
+def asked(*queues: str, limit: int = BATCH, **changes: Any) -> ClaimRequest:
     types = (EMAIL, REPORT)
-    return ClaimRequest(worker_id="w1", types=types, queues=queues, limit=limit, promote=promote, after=after)
+    return ClaimRequest(
+        **{"worker_id": "w1", "types": types, "queues": queues, "limit": limit, "promote": False} | changes
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 5, BATCH, 500])
@@ -169,6 +172,20 @@ def test_unknown_types_in_front_are_stepped_over_in_the_index(tasks: PostgresTas
     [plan] = explained(lambda: tasks.claim(asked("odd")))
 
     assert ([], 0, True) == (plan.read_through, plan.sorted, "tasks_ready" in plan.indexes)
+
+
+def test_versions_change_nothing_of_how_a_claim_reads(tasks: PostgresTasks, explained: Explained) -> None:
+    """
+    Whatever is newer is stepped over as an unknown type is.
+    """
+    versions = (3, 2)
+    [one] = explained(lambda: tasks.claim(asked("default", versions=versions)))
+    [every] = explained(lambda: tasks.claim(asked(versions=versions, limit=5)))
+
+    for plan in (one, every):
+        assert ([], {"tasks_ready", "workers_pkey"}) == (plan.read_through, plan.indexes | {"workers_pkey"})
+    assert (0, True) == (one.sorted, every.sorted <= 5 * (LANES + 3))
+    assert one.buffers <= EACH * (BATCH + 1)
 
 
 def test_a_claim_onwards_reads_nothing_of_what_lies_before(tasks: PostgresTasks, explained: Explained) -> None:
