@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import Engine, text
 
-from app import JobCatalog, TaskContext, TaskQueueContainer, TaskStatus
+from app import Constant, JobCatalog, TaskContext, TaskQueueContainer, TaskStatus
 from app.infra.settings import Settings
 
 
@@ -57,3 +57,27 @@ async def test_the_others_of_a_batch_are_told_as_completed(engine: Engine, datab
     assert ["completed"] * 3 + ["failed"] == sorted(told)
     assert (TaskStatus.COMPLETED, TaskStatus.FAILED) == (found["good"].status, found["bad"].status)
     assert "OutcomeNotStorable" in (found["bad"].error or "")
+
+
+async def test_progress_that_is_refused_costs_no_checkpoint(engine: Engine, database_url: str) -> None:
+    """
+    That goes with the end of the attempt, whatever became of what was reported on the way.
+    """
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE worker.tasks ADD CHECK (progress IS DISTINCT FROM 50)"))
+    jobs = JobCatalog()
+
+    @jobs.define("odd", retry=Constant(60))
+    async def odd(payload: object, context: TaskContext) -> None:
+        context.progress(50)
+        context.save_checkpoint(7)
+        raise ValueError("no")
+
+    tasks = TaskQueueContainer(settings=Settings(database_url=database_url), jobs=jobs)
+    task = await tasks.enqueue_task().aexecute(type="odd")
+
+    await tasks.worker().drain()
+    found = await tasks.find_task().aexecute(task.id)
+    await tasks.aclose()
+
+    assert (TaskStatus.PENDING, 1, None, 7) == (found.status, len(found.errors), found.progress, found.checkpoint)
