@@ -24,6 +24,7 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 logged = [*logging.root.handlers]
 import app
+import app.testing
 for name in app.__all__:
     getattr(app, name)
 sys.stdout.write(json.dumps({

@@ -11,6 +11,7 @@ from app.container.engines import Engines
 from app.container.jobs import CatalogDependency, ContainerQueue, bound
 from app.container.listeners import connect_listeners
 from app.container.services import ContainerServices
+from app.domain.clock import Clock
 from app.domain.connections import Connections
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
@@ -141,6 +142,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         Herald, sync_engine.provider, engines.provided.asynchronous.provider, settings.provided.worker_schema
     )
     store = providers.ThreadSafeSingleton(MemoryStore)
+    clock: providers.Provider[Clock] = providers.Factory(SystemClock)
     where = providers.Callable(lambda settings: "memory" if settings.in_memory else "postgres", settings)
 
     unit_of_work: providers.Provider[UnitOfWork] = providers.Selector(
@@ -153,7 +155,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
             settings.provided.worker_schema,
             herald=herald,
         ),
-        memory=providers.ThreadSafeSingleton(MemoryUnitOfWork, store, signals, providers.Factory(SystemClock)),
+        memory=providers.ThreadSafeSingleton(MemoryUnitOfWork, store, signals, clock),
     )
     heart: providers.Provider[UnitOfWork] = providers.Selector(
         where,
@@ -246,7 +248,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         Bound, unit_of_work, enqueue
     )
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
-    check_queue = _bound(unit_of_work, CheckQueue, catalog, providers.Factory(SystemClock))
+    check_queue = _bound(unit_of_work, CheckQueue, catalog, clock)
 
     worker_options = providers.Callable(_options, settings)
     stint = providers.Factory(

@@ -57,6 +57,9 @@ BREACHES = {
     "an adapter calls any use case at all": Breach(
         "Adapters call no use case", {"app/infra/planted.py": "from app import usecases"}
     ),
+    "a part of the test kit needs pytest": Breach(
+        "Only the plugin knows pytest", {"app/testing/planted.py": "import pytest"}
+    ),
     "two modules import each other": Breach(
         "No cycles between siblings",
         {

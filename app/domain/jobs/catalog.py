@@ -114,6 +114,16 @@ class JobCatalog:
         for catalog in self._of:
             catalog.bind(queue)
 
+    def binding(self) -> Callable[[], None]:
+        """A function that binds these jobs again as they are bound now, for whoever binds them for a while: a test."""
+        kept = [(catalog, catalog._queue) for catalog in self._all()]
+
+        def restore() -> None:
+            for catalog, queue in kept:
+                catalog._queue = queue
+
+        return restore
+
     @property
     def queue(self) -> JobQueue | None:
         """Where these jobs are enqueued; None before a container was built with them."""
@@ -128,6 +138,12 @@ class JobCatalog:
                 raise DuplicateJob(job.type)
             both._jobs[job.type] = job
         return both
+
+    def _all(self) -> "Iterator[JobCatalog]":
+        """This one and those that it was merged of."""
+        yield self
+        for catalog in self._of:
+            yield from catalog._all()
 
     def __iter__(self) -> Iterator[Job[Any, Any]]:
         return iter(self._jobs.values())

@@ -92,8 +92,9 @@ class MemoryUnitOfWork:
             tx = self._transaction()
             result = use_case(tx, *args, **kwargs)
             self._store.merge(tx.draft)
-        self._wake(tx)
+        # Told before anybody is woken: who hears of it at once must not end it before it has begun.
         self._publish(tx.events)
+        self._wake(tx)
         return result
 
     async def arun(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -134,8 +135,8 @@ class MemoryUnitOfWork:
         """End a joined transaction, whose Session has committed."""
         with self._store.lock:
             late = self._store.merge(tx.draft)
-        self._wake(tx)
         self._publish([event for event in tx.events if event.task.id not in late])
+        self._wake(tx)
 
     def _join_connection(self, work: Callable[[Transaction], R]) -> R:
         with self._store.lock:
