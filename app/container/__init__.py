@@ -8,7 +8,7 @@ from dependency_injector import containers, providers
 
 from app.container.catalogs import load_jobs
 from app.container.engines import Engines
-from app.container.jobs import CatalogDependency, ContainerQueue, bound
+from app.container.jobs import Binding, CatalogDependency, ContainerQueue
 from app.container.listeners import connect_listeners
 from app.container.services import ContainerServices
 from app.domain.clock import Clock
@@ -217,7 +217,8 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         default=providers.ThreadSafeSingleton(load_jobs, settings.provided.worker_jobs, examples.provider),
     )
     job_queue = providers.ThreadSafeSingleton(ContainerQueue)
-    catalog: providers.Provider[JobCatalog] = providers.Callable(bound, jobs, job_queue.provider)
+    binding = providers.ThreadSafeSingleton(Binding, job_queue.provider)
+    catalog: providers.Provider[JobCatalog] = providers.Callable(Binding.bound, binding, jobs)
     services: providers.Dependency[Any] = providers.Dependency(default=providers.Object(None))
     schemas: providers.Provider[PydanticSchemas] = providers.ThreadSafeSingleton(PydanticSchemas)
     sessions: providers.Provider[Sessions] = providers.Selector(

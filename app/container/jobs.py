@@ -153,7 +153,7 @@ class CatalogDependency(providers.Dependency[JobCatalog]):
     """A Dependency that tells the catalog it is given, at once, which container it was given to.
 
     Jobs are enqueued without asking the container for anything, so that nothing later would be soon enough. What is
-    given as a provider that makes the catalog is told when it is made: see ``bound``.
+    given as a provider that makes the catalog is told when it is first needed: see Binding.
     """
 
     def override(self, provider: Any) -> Any:
@@ -161,11 +161,22 @@ class CatalogDependency(providers.Dependency[JobCatalog]):
         given = provider() if isinstance(provider, providers.Object) else provider
         container: Any = self.parent
         if isinstance(given, JobCatalog) and container is not None:
-            bound(given, container.job_queue)
+            container.binding().bound(given)
         return overriding
 
 
-def bound(catalog: JobCatalog, queue: Callable[[], ContainerQueue]) -> JobCatalog:
-    """*catalog*, told that its jobs are enqueued at *queue*."""
-    catalog.bind(queue)
-    return catalog
+class Binding:
+    """Tells a catalog once that its jobs are enqueued at the *queue* of this container.
+
+    Not at each use: a catalog that has been given to another container since belongs to that one.
+    """
+
+    def __init__(self, queue: Callable[[], ContainerQueue]) -> None:
+        self._queue = queue
+        self._told: JobCatalog | None = None
+
+    def bound(self, catalog: JobCatalog) -> JobCatalog:
+        if catalog is not self._told:
+            self._told = catalog
+            catalog.bind(self._queue)
+        return catalog

@@ -33,14 +33,13 @@ class PydanticSchema:
             # Strict: a dict is no instance of a model, nor "1" one of int.
             self._adapter.validate_python(value, strict=True)
         except ValidationError as error:
-            if isinstance(self._model, type) and not isinstance(value, _checkable(self._model)):
-                rule = f"must be an instance of {named(self._model)}, not {type(value).__qualname__}"
-                raise Unfit(field, value, rule) from error
-            raise Unfit(field, value, self._explained(error)) from error
+            raise Unfit(field, value, self._stranger(value) or self._explained(error)) from error
         try:
             return self._adapter.dump_python(value, mode="json", warnings="error")
         except PydanticSerializationError as error:
-            raise Unfit(field, value, f"cannot be written as {named(self._model)}: {error}") from error
+            # Of a model's fields as a dict, too, which even a strict validation takes for an instance.
+            rule = self._stranger(value) or f"cannot be written as {named(self._model)}: {error}"
+            raise Unfit(field, value, rule) from error
 
     def from_json(self, value: Any, *, field: str) -> Any:
         try:
@@ -48,6 +47,12 @@ class PydanticSchema:
             return self._adapter.validate_json(json.dumps(value))
         except ValidationError as error:
             raise Unfit(field, value, self._explained(error)) from error
+
+    def _stranger(self, value: Any) -> str | None:
+        """What to say of a value that is no instance of the model at all."""
+        if isinstance(self._model, type) and not isinstance(value, _checkable(self._model)):
+            return f"must be an instance of {named(self._model)}, not {type(value).__qualname__}"
+        return None
 
     def _explained(self, error: ValidationError) -> str:
         faults = error.errors(include_url=False, include_input=False, include_context=False)

@@ -145,6 +145,11 @@ class JobCatalog:
         for catalog in self._of:
             yield from catalog._all()
 
+    def __deepcopy__(self, memo: Any) -> "JobCatalog":
+        """Itself: a container that is given to another one is copied with all that it holds, and the jobs in an
+        application's hands belong to this catalog."""
+        return self
+
     def __iter__(self) -> Iterator[Job[Any, Any]]:
         return iter(self._jobs.values())
 

@@ -12,7 +12,7 @@ from app.domain.jobs.keep import Keep
 from app.domain.jobs.options import After, Before, EnqueueOptions, Isolation, JobOptions, Middleware, OnError
 from app.domain.jobs.queue import Home, JobQueue
 from app.domain.jobs.schemas import Schema
-from app.domain.jobs.signature import is_coroutine_function, services_of
+from app.domain.jobs.signature import is_coroutine_function, result_of, services_of
 from app.domain.jobs.unique import Unique
 from app.domain.jobs.verbs import JobVerbs
 from app.domain.jobs.versions import Upcasts
@@ -37,7 +37,8 @@ class Job(JobVerbs[P, R], Generic[P, R]):
     ``jobs.add(SendEmail("email:send"))`` makes a job. Calling a job calls its handler, with nothing around it.
 
     ``payload`` and ``result`` are models: pydantic models, dataclasses, TypedDicts, any type that describes data;
-    without them both are any JSON. ``queue`` and ``priority`` are those of its tasks unless a caller says otherwise.
+    without them both are any JSON. Where a payload has one, what the handler says it returns is the model of the
+    result unless another is given. ``queue`` and ``priority`` are those of its tasks unless a caller says otherwise.
     ``timeout`` is seconds per attempt; it and ``max_attempts`` yield to what a caller says at enqueue, and stand before
     the settings. ``retry`` and ``should_retry`` decide after a failed attempt. ``version`` is that of the payload's
     model, see upcast. ``unique`` says when one task of it is enough, ``keep`` how long its ended tasks are kept.
@@ -80,6 +81,9 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         models = _models_of(self.__class__)
         self.payload = payload if payload is not None else models[0]
         self.result = result if result is not None else models[1]
+        if self.result is None and payload is not None and self.__class__.execute is Job.execute:
+            # Whoever enqueues is promised what the handler says it returns, and that may be no JSON.
+            self.result = result_of(self.handler)
 
     def _set_policies(
         self,

@@ -1,6 +1,8 @@
 """Signature: what a handler asks for, read off its parameters."""
 
 import inspect
+import types
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,6 +40,48 @@ def services_of(handler: Callable[..., Any], type: str) -> Mapping[str, Any]:
     if any(each.kind is inspect.Parameter.POSITIONAL_ONLY for each in wanted):
         raise InvalidJob(type, f"the handler {named(handler)} takes a service by position; services are given by name")
     return {each.name: _annotation(handler, each) for each in wanted}
+
+
+def result_of(handler: Callable[..., Any]) -> Any:
+    """The model of what *handler* says it returns; None when that is plain JSON, nothing, or not said."""
+    function = getattr(handler, "__func__", handler)
+    if not inspect.isroutine(function):
+        function = getattr(type(handler), "__call__", None)  # noqa: B004
+    try:
+        said = typing.get_type_hints(function).get("return")
+    except Exception:  # an annotation may name what is not there, or be no type at all
+        return None
+    return None if _is_json(said) else said
+
+
+_JSON = (
+    None,
+    types.NoneType,
+    Any,
+    object,
+    str,
+    int,
+    float,
+    bool,
+    dict,
+    list,
+    tuple,
+    typing.Never,
+    typing.NoReturn,
+    ...,
+)
+
+
+def _is_json(said: Any) -> bool:
+    """Whether values of the type *said* are JSON as they are, or whatever they happen to be."""
+    if isinstance(said, typing.TypeVar):
+        return True
+    origin = typing.get_origin(said)
+    if origin is typing.Literal:
+        return True
+    if origin in (typing.Union, types.UnionType, *_JSON[6:]):
+        return all(map(_is_json, typing.get_args(said)))
+    return any(said is plain for plain in _JSON)
 
 
 def _annotation(handler: Any, parameter: inspect.Parameter) -> Any:

@@ -1,0 +1,148 @@
+"""A job in isolation: one attempt, with all that its definition puts around the handler, and nothing stored."""
+
+import logging
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from app import FailForGood, InvalidJob, JobCatalog, RetryLater, Snooze, TaskContext, TaskStatus, Unfit
+from app.testing import arun_job, run_job
+from tests.testing.shop import Carrier, Order, Shipped, place, plain, ship, thank
+
+SEVEN = Order(number=7)
+
+
+def test_a_run_brings_what_the_handler_returned_and_said() -> None:
+    """Result, progress, and every line of the log, whatever its level."""
+    carrier = Carrier()
+
+    run = run_job(ship, SEVEN, services={"carrier": carrier}, attempt=2, correlation_id="request-1")
+
+    assert (Shipped(number=7, attempt=2), None, [7]) == (run.result, run.error, carrier.taken)
+    assert [(50, "packed"), (100, None)] == run.progress
+    assert ["INFO shipping 7", "DEBUG packed"] == run.log
+    assert (TaskStatus.COMPLETED, 2, "request-1") == (run.task.status, run.task.attempts, run.task.correlation_id)
+
+
+async def test_a_run_can_be_awaited() -> None:
+    """Sync and async handlers alike; and the plain form works beside a running loop as well."""
+    assert "Thank you, Ada" == (await arun_job(thank, SEVEN)).unwrap()
+    assert (await arun_job(ship, SEVEN, services={Carrier: Carrier()})).succeeded
+    assert "Thank you, Ada" == run_job(thank, SEVEN).unwrap()
+
+
+def test_what_the_handler_raises_is_in_the_run() -> None:
+    """With the task as that leaves it: put back while attempts are left, failed after the last."""
+    services = {Carrier: Carrier()}
+    runs = [run_job(ship, Order(number=-1), services=services, attempt=attempt) for attempt in (1, 3)]
+
+    for run in runs:
+        assert isinstance(run.error, ValueError)
+        with pytest.raises(ValueError, match="there is no order -1"):
+            run.unwrap()
+    assert [TaskStatus.PENDING, TaskStatus.FAILED] == [run.task.status for run in runs]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(Snooze(5), TaskStatus.PENDING), (FailForGood("no"), TaskStatus.FAILED)]
+)
+def test_an_answer_is_heard(answer: Exception, status: TaskStatus) -> None:
+    """As a worker would."""
+
+    def handler(payload: Any, context: TaskContext) -> None:
+        raise answer
+
+    run = run_job(JobCatalog().define("job")(handler), None)
+
+    assert (answer, status) == (run.error, run.task.status)
+
+
+def test_a_handler_may_ask_whether_its_worker_stops() -> None:
+    """And a test says what it hears."""
+
+    def handler(payload: Any, context: TaskContext) -> bool:
+        if context.is_shutting_down():
+            raise RetryLater(0)
+        return True
+
+    job = JobCatalog().define("job")(handler)
+
+    assert True is run_job(job, None).result
+    assert isinstance(run_job(job, None, shutting_down=True).error, RetryLater)
+
+
+def test_hooks_middleware_and_models_are_around_a_run() -> None:
+    """Those of the catalog, too, which need not belong to a queue."""
+    seen: list[str] = []
+
+    async def around(call: Any, inner: Any) -> Any:
+        seen.append(f"around {type(call.payload).__name__}")
+        return await inner()
+
+    jobs = JobCatalog(middleware=[around], before=[lambda payload, context: seen.append("before")])
+
+    @jobs.define("job", payload=Order, result=Shipped, after=[lambda payload, context, result: seen.append("after")])
+    def handler(payload: Order, context: TaskContext) -> Shipped:
+        seen.append("handler")
+        return Shipped(number=payload.number, attempt=1)
+
+    run = run_job(handler, SEVEN)
+
+    assert ["around Order", "before", "handler", "after"] == seen
+    assert Shipped(number=7, attempt=1) == run.result
+
+
+def test_what_does_not_fit_is_said() -> None:
+    """A payload at once; a result, and one that is no JSON, as a failure for good."""
+    jobs = JobCatalog()
+
+    @jobs.define("model", result=Shipped)
+    def wrong(payload: Any, context: TaskContext) -> Shipped:
+        return "nothing"  # type: ignore[return-value]  # what is refused
+
+    with pytest.raises(Unfit, match="must be an instance of Order, not dict"):
+        run_job(ship, {"number": 7}, services={Carrier: Carrier()})  # type: ignore[arg-type]  # what is refused
+    assert isinstance(run_job(wrong, None).error, FailForGood)
+    assert "cannot be stored" in str(run_job(jobs.define("any")(lambda payload, context: object()), None).error)
+
+
+def test_what_is_not_handed_in_is_not_there() -> None:
+    """A service that is missing is named before anything runs; what enqueues needs a queue."""
+    with pytest.raises(InvalidJob, match="asks for the service 'carrier'"):
+        run_job(ship, SEVEN)
+    with pytest.raises(InvalidJob, match="carrier"):
+        run_job(ship, SEVEN, services={"mailer": 1})
+
+    assert "does not know its queue" in str(run_job(place, SEVEN).error)
+
+
+def test_a_payload_is_read_again_on_its_way() -> None:
+    """The handler never gets the caller's own object."""
+
+    class Bag(BaseModel):
+        things: list[int]
+
+    @JobCatalog().define("bag", payload=Bag)
+    def fill(payload: Bag, context: TaskContext) -> list[int]:
+        payload.things.append(1)
+        return payload.things
+
+    bag = Bag(things=[])
+
+    assert [1] == run_job(fill, bag).result
+    assert [] == bag.things
+
+
+def test_a_log_still_reaches_the_loggers_that_would_have_heard_it(caplog: pytest.LogCaptureFixture) -> None:
+    """At their levels."""
+    with caplog.at_level(logging.INFO, "app.jobs"):
+        run_job(ship, SEVEN, services={Carrier: Carrier()})
+
+    [line] = [record.getMessage() for record in caplog.records if record.name == "app.jobs"]
+    assert line.endswith("] shipping 7")
+
+
+def test_a_plain_job_runs_as_it_is() -> None:
+    """Any JSON in, any JSON out."""
+    assert {"a": [1, None]} == run_job(plain, {"a": (1, None)}).result
