@@ -133,7 +133,9 @@ def _completed(returned: Any, limit: int) -> Completed:
     except InvalidInput as error:
         if inspect.iscoroutine(returned):
             returned.close()
-        raise FailForGood(f"the handler returned what cannot be stored: {error}") from error
+        raise FailForGood(
+            f"the handler ran, with all its effects, and returned what cannot be stored: {error}"
+        ) from error
 
 
 class _Notes:

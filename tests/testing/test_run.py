@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_said() -> None:
         return "nothing"  # type: ignore[return-value]  # what is refused
 
     with pytest.raises(Unfit, match="must be an instance of Order, not dict"):
-        run_job(ship, {"number": 7}, services={Carrier: Carrier()})  # type: ignore[arg-type]  # what is refused
+        run_job(ship, {"number": 7}, services={Carrier: Carrier()})  # type: ignore[misc]  # what is refused
     assert isinstance(run_job(wrong, None).error, FailForGood)
     assert "cannot be stored" in str(run_job(jobs.define("any")(lambda payload, context: object()), None).error)
 

@@ -90,6 +90,8 @@ class JobCatalog:
             raise InvalidJob(str(job), "is no Job: define it with jobs.define(…), or make one of its class")
         if job.type in self._jobs:
             raise DuplicateJob(job.type)
+        if job.catalog is not None:
+            raise InvalidJob(job.type, "belongs to another catalog already: make another job, or merge the catalogs")
         self._jobs[job.type] = job
         job.join(self)
         return job

@@ -186,6 +186,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
     def asked(self, payload: P, options: EnqueueOptions) -> dict[str, Any]:
         schema = self.schema_of(self.payload)
         json = payload if schema is None else schema.to_json(payload, field="payload")
+        self.schema_of(self.result)  # what is wrong with it must be said before anything is stored
         return {"queue": self.queue, "priority": self.priority, **options, "type": self.type, "payload": json}
 
     def handle(self, task: WorkerTask) -> TaskHandle[R]:

@@ -74,7 +74,7 @@ _JSON = (
 
 def _is_json(said: Any) -> bool:
     """Whether values of the type *said* are JSON as they are, or whatever they happen to be."""
-    if isinstance(said, typing.TypeVar):
+    if isinstance(said, typing.TypeVar) or typing.is_typeddict(said):
         return True
     origin = typing.get_origin(said)
     if origin is typing.Literal:
