@@ -47,6 +47,7 @@ def run_job(
     payload: P,
     *,
     services: Any = None,
+    session: Any = None,
     attempt: int = 1,
     max_attempts: int | None = None,
     correlation_id: str | None = None,
@@ -55,15 +56,16 @@ def run_job(
     """Run *job* once with all that its definition puts around the handler, and nothing else: no queue, no timeout.
 
     The payload is written and read again on the way, as it would be, and the result too. *services* as in TrialQueue;
-    *attempt* is which one it is, of *max_attempts*; *shutting_down* what the context answers when it is asked. Where an
-    event loop is running it stands still meanwhile: see arun_job. Raises Unfit, InvalidJob; what the handler raises is
-    in the outcome.
+    *session* is what ``context.session`` is, and stays the caller's, to commit or to roll back; *attempt* is which one
+    it is, of *max_attempts*; *shutting_down* what the context answers when it is asked. Where an event loop is running
+    it stands still meanwhile: see arun_job. Raises Unfit, InvalidJob; what the handler raises is in the outcome.
     """
     return finished(
         lambda: arun_job(
             job,
             payload,
             services=services,
+            session=session,
             attempt=attempt,
             max_attempts=max_attempts,
             correlation_id=correlation_id,
@@ -77,6 +79,7 @@ async def arun_job(
     payload: P,
     *,
     services: Any = None,
+    session: Any = None,
     attempt: int = 1,
     max_attempts: int | None = None,
     correlation_id: str | None = None,
@@ -104,7 +107,8 @@ async def arun_job(
     )
     task.claim(WORKER_ID, now=datetime.now(UTC))
     notes = _Notes(task)
-    context = TaskContext(task, WORKER_ID, shutting_down=lambda: shutting_down, report=notes.report)
+    context = _TrialContext(task, WORKER_ID, shutting_down=lambda: shutting_down, report=notes.report)
+    context.given = session
     context.log.logger = _Scribe(context.log.logger, notes.log)
     began = time.monotonic()
     ended: Completed | BaseException
@@ -136,6 +140,20 @@ def _completed(returned: Any, limit: int) -> Completed:
         raise FailForGood(
             f"the handler ran, with all its effects, and returned what cannot be stored: {error}"
         ) from error
+
+
+class _TrialContext(TaskContext):
+    """A context with the session that a test has handed in."""
+
+    __slots__ = ("given",)
+
+    given: Any
+
+    @property
+    def session(self) -> Any:
+        if self.given is None:
+            raise InvalidInput("session", None, "must be handed to run_job: this handler asks for it")
+        return self.given
 
 
 class _Notes:

@@ -1,11 +1,9 @@
 """Typed jobs, from the enqueue to the result, in memory and in PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from dependency_injector import containers, providers
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -15,41 +13,15 @@ from app import (
     InvalidJob,
     JobCatalog,
     NewTask,
-    TaskContext,
     TaskDidNotComplete,
     TaskQueueContainer,
     TaskStatus,
     Unfit,
 )
 from app.infra.settings import Settings
-from tests.journeys.typed import LETTER, NOON, PARCEL, RECEIPT, SLIP, Jobs, Letter
+from tests.journeys.typed import LETTER, LIMIT, NOON, PARCEL, RECEIPT, SLIP, Jobs, Letter, stored
 
 AS_JSON = {"to": "ada@home", "at": "2026-03-01T12:00:00Z", "copies": 1}
-LIMIT = 1000
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def settings(request: pytest.FixtureRequest) -> Settings:
-    """Either adapter, with little room for payloads and results."""
-    if request.param == "memory":
-        return Settings(in_memory=True, worker_max_payload=LIMIT)
-    return Settings(database_url=request.getfixturevalue("database_url"), worker_max_payload=LIMIT)
-
-
-@pytest.fixture
-def jobs() -> Jobs:
-    return Jobs()
-
-
-@pytest.fixture
-async def tasks(settings: Settings, jobs: Jobs) -> AsyncIterator[TaskQueueContainer]:
-    tasks = TaskQueueContainer(settings=settings, jobs=jobs.catalog)
-    yield tasks
-    await tasks.aclose()
-
-
-def stored(tasks: TaskQueueContainer) -> int:
-    return tasks.get_task_stats().execute().total
 
 
 async def test_a_task_is_enqueued_in_every_form(
@@ -241,91 +213,9 @@ async def test_a_model_that_cannot_be_written_is_refused(settings: Settings, mod
     await tasks.aclose()
 
 
-async def test_a_catalog_belongs_to_the_container_that_was_built_last(settings: Settings, jobs: Jobs) -> None:
-    """Whatever is done with an earlier one meanwhile, which keeps what it has."""
-    first = TaskQueueContainer(settings=Settings(in_memory=True), jobs=jobs.catalog)
-    jobs.numbers.enqueue([1])
-    second = TaskQueueContainer(settings=settings, jobs=jobs.catalog)
-
-    handle = jobs.numbers.enqueue([2])
-    ran = await first.worker().drain()
-    another = jobs.numbers.enqueue([3])
-
-    assert (1, 1, 2) == (ran, stored(first), stored(second))
-    assert 2 == await second.worker().drain()
-    assert [{"sum": 2}, {"sum": 3}] == [handle.result(0), another.result(0)]
-    for container in (first, second):
-        await container.aclose()
-
-
-async def test_a_job_of_another_catalog_is_run_by_nobody_here(tasks: TaskQueueContainer, jobs: Jobs) -> None:
-    """It goes to its own queue, and is unknown to this one's workers."""
-    others = JobCatalog()
-    other = others.define("other")(lambda payload, context: None)
-    elsewhere = TaskQueueContainer(settings=Settings(in_memory=True), jobs=others)
-
-    other.enqueue([1])
-    task = tasks.enqueue_task().execute(type="other", payload={"any": "thing"})
-
-    assert 0 == await tasks.worker().drain()
-    assert (1, TaskStatus.PENDING) == (stored(elsewhere), tasks.find_task().execute(task.id).status)
-
-
-@pytest.mark.parametrize("given", ["itself", "an object", "a provider"])
-async def test_jobs_find_their_queue_in_an_embedded_container(settings: Settings, jobs: Jobs, given: str) -> None:
-    """That of the container that was made, not of the class it was made of, however the catalog is handed in."""
-    catalog: Any = {
-        "itself": jobs.catalog,
-        "an object": providers.Object(jobs.catalog),
-        "a provider": providers.Singleton(lambda: jobs.catalog),
-    }[given]
-
-    class Shop(containers.DeclarativeContainer):
-        tasks = providers.Container(TaskQueueContainer, settings=providers.Object(settings), jobs=catalog)
-
-    Shop()
-    shop = Shop()
-    if given == "a provider":
-        shop.tasks.catalog()  # made when it is first needed, and told then
-
-    handle = jobs.numbers.enqueue([1, 2])
-
-    @jobs.catalog.define("later", payload=Letter)
-    def later(payload: Letter, context: TaskContext) -> None:
-        jobs.effects.append(payload)
-
-    shop.tasks.enqueue_task().execute(type="later", payload=AS_JSON)
-
-    assert 2 == await shop.tasks.worker().drain()
-    assert {"sum": 3} == handle.result(timeout=0)
-    assert [LETTER] == jobs.effects
-    await shop.tasks.aclose()
-
-
 async def test_a_job_runs_here_and_now(tasks: TaskQueueContainer, jobs: Jobs) -> None:
     """With nothing stored: the payload read and the result written as ever."""
     outcome = await jobs.letter.arun(LETTER)
 
     assert (RECEIPT, None, TaskStatus.COMPLETED) == (outcome.unwrap(), outcome.error, outcome.task.status)
     assert (0, NOON) == (stored(tasks), jobs.effects[0].at)
-
-
-async def test_services_are_given_by_name_or_type(settings: Settings) -> None:
-    """To functions and classes alike."""
-
-    class Scale:
-        def weigh(self, payload: Letter) -> int:
-            return len(payload.to)
-
-    catalog = JobCatalog()
-
-    @catalog.define("weigh", payload=Letter)
-    def weigh(payload: Letter, context: TaskContext, scale: Scale, unit: str) -> str:
-        return f"{scale.weigh(payload)} {unit}"
-
-    tasks = TaskQueueContainer(settings=settings, jobs=catalog, services={Scale: Scale(), "unit": "g"})
-    handle = weigh.enqueue(LETTER)
-    await tasks.worker().drain()
-
-    assert "8 g" == handle.result(timeout=0)
-    await tasks.aclose()

@@ -8,10 +8,12 @@ from uuid import UUID
 from pydantic import BaseModel, Field, field_validator
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from app import Constant, Job, JobCatalog, TaskContext
+from app import Constant, Job, JobCatalog, TaskContext, TaskQueueContainer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = UUID(int=7)
+LIMIT = 1000
+"""Bytes that a payload or a result may have."""
 
 
 class Letter(BaseModel):
@@ -117,3 +119,8 @@ class Jobs:
 
         self.letter, self.letter_sync, self.parcel, self.slip = letter, letter_sync, parcel, slip
         self.numbers, self.wrong, self.large = numbers, wrong, large
+
+
+def stored(tasks: TaskQueueContainer) -> int:
+    """How many tasks there are."""
+    return tasks.get_task_stats().execute().total

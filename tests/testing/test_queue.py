@@ -223,6 +223,25 @@ def test_inline_a_failure_is_the_tests_and_not_the_callers(queue: TrialQueue) ->
     assert 2 == len(queue.failures)
 
 
+def test_inline_what_is_enqueued_while_a_drain_ends_has_run_too(queue: TrialQueue) -> None:
+    """Here by a receiver that waits until the worker of that drain has gone."""
+    workers = queue.tasks.store().workers
+
+    async def on_completed(sender: str, event: TaskCompleted) -> None:
+        while event.result == 1 and workers:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0)
+        if event.result == 1:
+            plain.enqueue(2)
+
+    queue.tasks.signals().completed.connect(on_completed)
+    with queue.inline():
+        plain.enqueue(1)
+
+    assert [(1, TaskStatus.COMPLETED), (2, TaskStatus.COMPLETED)] == [
+        (task.payload, task.status) for task in queue.enqueued()
+    ]
+
+
 def test_inline_tells_what_happens_in_its_order(queue: TrialQueue) -> None:
     """A task is created before it completes, for those who listen, too."""
     told: list[str] = []

@@ -117,6 +117,18 @@ def test_what_is_not_handed_in_is_not_there() -> None:
     assert "does not know its queue" in str(run_job(place, SEVEN).error)
 
 
+def test_a_session_is_the_one_handed_in() -> None:
+    """Which stays the test's own; where there is none, the handler that asks for it fails."""
+
+    def handler(payload: Any, context: Any) -> bool:
+        return context.session is session
+
+    session, job = object(), JobCatalog().define("job")(handler)
+
+    assert True is run_job(job, None, session=session).unwrap()
+    assert "session: must be handed to run_job" in str(run_job(job, None).error)
+
+
 def test_a_payload_is_read_again_on_its_way() -> None:
     """The handler never gets the caller's own object."""
 
