@@ -8,8 +8,10 @@ from dependency_injector import containers, providers
 
 from app.container.catalogs import load_jobs
 from app.container.engines import Engines
+from app.container.examples import examples_of
 from app.container.jobs import Binding, CatalogDependency, ContainerQueue
 from app.container.listeners import connect_listeners
+from app.container.options import options_of
 from app.container.services import ContainerServices
 from app.domain.clock import Clock
 from app.domain.connections import Connections
@@ -71,41 +73,6 @@ def _bound(
     **kwargs: Any,
 ) -> providers.Provider[Bound[P, R]]:
     return providers.Factory(Bound, unit_of_work, providers.Factory(use_case, *args, **kwargs))
-
-
-def _examples(settings: Settings, stats: Bound[[], Any], list_tasks: Bound[..., Sequence[WorkerTask]]) -> JobCatalog:
-    password = settings.smtp_password
-    smtp = Smtp(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        username=settings.smtp_username,
-        password=None if password is None else password.get_secret_value(),
-        starttls=settings.smtp_starttls,
-        sender=settings.smtp_from,
-    )
-    return example_jobs(
-        smtp=smtp,
-        data=settings.data_dir,
-        statistics=stats.execute,
-        newest=lambda limit: list_tasks.execute(limit=limit),
-    )
-
-
-def _options(settings: Settings) -> WorkerOptions:
-    return WorkerOptions(
-        name=settings.worker_id,
-        concurrency=settings.worker_concurrency,
-        poll_interval=settings.worker_poll_interval,
-        task_timeout=settings.worker_task_timeout,
-        lease=settings.worker_lease,
-        stale_check_interval=settings.worker_stale_check_interval,
-        shutdown_grace=settings.worker_shutdown_grace,
-        queues=settings.worker_queues,
-        types=settings.worker_task_types,
-        cpu_processes=settings.worker_cpu_processes,
-        process_memory=settings.worker_process_memory,
-        process_tasks=settings.worker_process_tasks,
-    )
 
 
 def _close(signals: TaskSignals, waiter: ResultWaiter, herald: Herald, engines: Engines) -> None:
@@ -211,7 +178,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         ResultWaiter, _bound(unit_of_work, LookAtTasks).provider, result_notifications.provider
     )
 
-    examples = providers.Callable(_examples, settings, get_task_stats, list_tasks)
+    examples = providers.Callable(examples_of, settings, get_task_stats, list_tasks)
     jobs = CatalogDependency(
         instance_of=JobCatalog,
         default=providers.ThreadSafeSingleton(load_jobs, settings.provided.worker_jobs, examples.provider),
@@ -251,7 +218,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
     check_queue = _bound(unit_of_work, CheckQueue, catalog, clock)
 
-    worker_options = providers.Callable(_options, settings)
+    worker_options = providers.Callable(options_of, settings)
     stint = providers.Factory(
         Stint,
         unit_of_work,

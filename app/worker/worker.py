@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
@@ -21,6 +21,7 @@ from app.worker.heartbeat import Heartbeat
 from app.worker.maintenance import Maintenance
 from app.worker.options import WorkerOptions
 from app.worker.pauses import bounded, until_done
+from app.worker.receivers import EventReceivers
 from app.worker.settler import Settler
 from app.worker.slots import Slots
 from app.worker.stint import LEAST, Stint, new_life
@@ -34,12 +35,6 @@ FLUSH_TIMEOUT = 10.0
 """Seconds a stopping worker tries to store its last outcomes; what it cannot is recovered by others."""
 CLAIM_GRACE = 5.0
 """Seconds a claim under way has at least to bring its answer."""
-
-
-class EventReceivers(Protocol):
-    """Those who may still be hearing of what this worker did when it ends."""
-
-    async def aclose(self, timeout: float = 5) -> None: ...
 
 
 class Worker:

@@ -1,5 +1,6 @@
 """Uniqueness: of those who ask for the same, one gets a task of their own and the others get that one."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -176,12 +177,13 @@ def test_a_key_is_free_once_its_task_has_ended(queue: Queue, end: str) -> None:
         queue.fail_and_retry(running)
         held += queue.enqueue_many([sync()])
         running = queue.claim_one()
-    {
+    ends: dict[str, Callable[[], object]] = {
         "complete": lambda: queue.complete(running),
         "fail": lambda: queue.fail(running),
         "cancel": lambda: queue.cancel(first),
         "give up": lambda: queue.settle(running, GivenUp("no")),
-    }[end]()
+    }
+    ends[end]()
     [next_one] = queue.enqueue_many([sync()])
 
     assert {first.id} == {task.id for task in held}

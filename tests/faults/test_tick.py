@@ -2,6 +2,7 @@
 
 import signal
 import time
+from typing import Any
 
 from app import TaskStatus
 from tests.faults.bench import Bench
@@ -11,7 +12,7 @@ from tests.faults.waiting import measured
 LEASE, CHECK, MARGIN = 2.0, 0.5, 2.0
 
 
-def tick(bench: Bench, budget: float = 60, **settings: object) -> WorkerProcess:
+def tick(bench: Bench, budget: float = 60, **settings: Any) -> WorkerProcess:
     """A process that makes one tick and ends."""
     program = ("-m", "tests.faults.ticking", str(budget))
     return bench.worker("tick", ready=False, program=program, worker_lease=LEASE, **settings)

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
-from app.domain.tasks.outcomes import Outcome, Released
+from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.worker.attempt import Attempt, Interruption
 from app.worker.calls import Call
 from tests.examples import a_task
@@ -35,8 +35,15 @@ class SlowToStart:
     def report(self, attempt: Attempt, *report: Any) -> None:
         self.told.append("report")
 
-    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
+    def ended(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self.outcomes.append(outcome)
+
+    def in_doubt(self, attempt: Attempt, outcome: Outcome, completed: Completed | None) -> None:
+        self.told.append("in doubt")
+
+    async def offload(self, work: Callable[[], Any], context: TaskContext) -> Any:
+        return await asyncio.to_thread(work)
 
     def left(self, attempt: Attempt) -> None:
         self.told.append("left")

@@ -49,7 +49,7 @@ async def test_a_result_is_waited_for_by_a_coroutine_and_by_a_thread(rig: Rig) -
 
         results = await asyncio.gather(one.aresult(timeout=10), asyncio.to_thread(other.result, 10))
 
-    assert [Number(8), Number(10)] == results
+    assert [Number(8), Number(10)] == list(results)
     assert {TaskStatus.COMPLETED} == {one.task.status, other.task.status}
 
 

@@ -128,9 +128,8 @@ Explained = Callable[[Callable[[], object]], list[Plan]]
 
 def asked(*queues: str, limit: int = BATCH, **changes: Any) -> ClaimRequest:
     types = (EMAIL, REPORT)
-    return ClaimRequest(
-        **{"worker_id": "w1", "types": types, "queues": queues, "limit": limit, "promote": False} | changes
-    )
+    known: dict[str, Any] = {"worker_id": "w1", "types": types, "queues": queues, "limit": limit, "promote": False}
+    return ClaimRequest(**known | changes)
 
 
 @pytest.mark.parametrize("limit", [1, 5, BATCH, 500])

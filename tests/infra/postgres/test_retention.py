@@ -105,7 +105,7 @@ def test_a_round_has_an_end(queue: Queue, engine: Engine, monkeypatch: pytest.Mo
     So many steps, and the rest in the next rounds; of two jobs each gets its turns.
     """
     monkeypatch.setattr(retention, "PIECE", 1)
-    common = Job("common", lambda payload, context: None, keep=Keep(age=0))
+    common: Job[Any, Any] = Job("common", lambda payload, context: None, keep=Keep(age=0))
     rounds = RetentionRounds(queue.uow, [rare(Keep(count=0)), common])
 
     removed = [rounds.round()]

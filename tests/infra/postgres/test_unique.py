@@ -197,7 +197,7 @@ def test_a_holder_that_begins_while_it_is_replaced_is_left_as_it_is(
     end += (
         "worker_id, correlation_id, tags, version, payload, error, errors, progress, progress_message, now() FROM gone"
     )
-    seen = []
+    seen: list[Any] = []
     for change in (claim, end):
         first = latest.enqueue(User(user_id=len(seen), note="first"))
         with engine.connect() as connection:
