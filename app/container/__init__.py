@@ -1,7 +1,7 @@
 """TaskQueueContainer: the composition root, which an application's own container embeds."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from dependency_injector import containers, providers
@@ -54,10 +54,7 @@ from app.usecases.tasks.retry import RetryTask
 from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
 from app.worker.calls import Calls
-from app.worker.examples import example_jobs
-from app.worker.examples.email import Smtp
 from app.worker.here import Here
-from app.worker.options import WorkerOptions
 from app.worker.runner import TaskRunner
 from app.worker.stint import Stint
 from app.worker.worker import Worker

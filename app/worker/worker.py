@@ -17,6 +17,7 @@ from app.usecases.workers import RegisterWorker, RemoveWorker
 from app.worker.attempt import CANCEL_GRACE, Interruption
 from app.worker.calls import Calls, Isolate, Offload
 from app.worker.claimer import Claimer
+from app.worker.greeting import say_what_runs
 from app.worker.heartbeat import Heartbeat
 from app.worker.maintenance import Maintenance
 from app.worker.options import WorkerOptions
@@ -175,7 +176,7 @@ class Worker:
             settling = self._loop.create_task(self._settler.run(), name="settler")
             maintaining = self._loop.create_task(self._maintenance.run(), name="maintenance")
             claiming = self._loop.create_task(claim(), name="claimer")
-            self._say_what_it_runs()
+            say_what_runs(self._node, self._jobs, self.options.types)
             services = (settling, maintaining, claiming)
             cancelled = await self._until_stopped(claiming)
             try:
@@ -196,15 +197,6 @@ class Worker:
                 raise asyncio.CancelledError
             if claiming.done() and not claiming.cancelled():
                 claiming.result()  # what ended the claiming ends the run
-
-    def _say_what_it_runs(self) -> None:
-        if self._types:
-            _log.info("Worker %s runs %s", self._node.id, ", ".join(self._types))
-        elif len(self._jobs):
-            patterns, known = ", ".join(self.options.types), ", ".join(self._jobs.types())
-            _log.warning("Worker %s runs nothing: %s fits none of its jobs, %s", self._node.id, patterns, known)
-        else:
-            _log.warning("Worker %s runs nothing: it knows no job", self._node.id)
 
     async def _until_stopped(self, claiming: "asyncio.Task[None]") -> bool:
         """Wait for the end of the work; whether it came by cancelling this coroutine, which asks for a hurried one."""
