@@ -8,7 +8,7 @@ from dependency_injector import providers
 
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.jobs.errors import JobNotInCatalog, TaskNotFinished, WouldBlockLoop
+from app.domain.jobs.errors import JobNotInCatalog, LoopIsRunning, TaskNotFinished
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
@@ -78,7 +78,7 @@ class ContainerQueue:
 
     def wait(self, task_id: TaskId, timeout: float) -> WorkerTask:
         if _loop_runs():
-            raise WouldBlockLoop("task.result()", "task.aresult()")
+            raise LoopIsRunning("task.result()", "task.aresult()")
         seconds = checked_seconds("timeout", timeout)
         if seconds > 0:
             return self._waiter.wait(task_id, seconds)

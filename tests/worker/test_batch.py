@@ -109,7 +109,7 @@ async def test_every_item_is_done_once(rig: Rig, kind: type[Doing]) -> None:
     handle = job.enqueue(Numbers(50, []))
 
     await rig.tasks.worker().drain()
-    found, result = rig.find(handle.task), handle.result()
+    found, result = rig.find(handle.task), await handle.aresult()
 
     assert dict.fromkeys(range(50), 1) == job.runs
     assert BatchResult(total=50, succeeded=50, results={item: item * 2 for item in range(50)}) == result
@@ -448,7 +448,7 @@ async def test_results_beyond_the_cap_are_counted_and_left_out(rig: Rig) -> None
     job = rig.jobs.add(Long("long"))
     handle = job.enqueue(10)
     await rig.tasks.worker().drain()
-    result = handle.result()
+    result = await handle.aresult()
 
     assert (10, 10, [0, 1], 8) == (result.total, result.succeeded, list(result.results), result.left_out)
 

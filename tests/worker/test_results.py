@@ -18,7 +18,7 @@ from app import (
     TaskNotFound,
     TaskStatus,
 )
-from app.domain.jobs.errors import WouldBlockLoop
+from app.domain.jobs.errors import LoopIsRunning
 from app.domain.jobs.schemas import Unfit
 from tests.faults.waiting import soon
 from tests.worker.running import Rig
@@ -135,7 +135,7 @@ async def test_a_result_is_not_waited_for_where_that_blocks_the_loop(rig: Rig) -
     """In a running event loop, which may be the very one that should run the task."""
     task = await doubling(rig).aenqueue(Number(1))
 
-    with pytest.raises(WouldBlockLoop, match=r"await task\.aresult\(\)"):
+    with pytest.raises(LoopIsRunning, match=r"await task\.aresult\(\)"):
         task.result(timeout=10)
 
 

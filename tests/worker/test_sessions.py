@@ -388,7 +388,7 @@ async def test_a_queue_in_memory_has_no_session_and_says_so() -> None:
     failed = tasks.find_task().execute(asking.id)
     assert failed.errors[0].type.endswith("NoDatabase")
     assert "give the container an engine or a database_url" in failed.errors[0].message
-    assert "done" == other.result()
+    assert "done" == await other.aresult()
     with pytest.raises(NoDatabase):
         TaskContext(failed, "w").session  # noqa: B018  # asking is the point
     await tasks.aclose()

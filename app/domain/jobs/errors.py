@@ -112,13 +112,6 @@ class ResultExpired(QueueError, LookupError):
         )
 
 
-class WouldBlockLoop(QueueError, RuntimeError):
-    """A plain call would keep the running event loop from doing anything else, workers in this process included."""
-
-    def __init__(self, call: str, instead: str) -> None:
-        super().__init__(f"{call} would block the running event loop: await {instead} instead")
-
-
 def named(value: Any) -> str:
     """How a model, function or class is called in messages."""
     return getattr(value, "__qualname__", None) or repr(value)

@@ -51,7 +51,7 @@ class TaskHandle(Generic[R_co]):
         Raises TaskNotFinished when it takes longer (with 0: unless it has ended), TaskDidNotComplete when it failed or
         was cancelled, ResultExpired when it is not kept any more, Unfit when what is stored does not fit the result's
         model any more, InvalidInput for a *timeout* that is none, DatabaseUnavailable when the database was away to the
-        last, WouldBlockLoop in a running event loop: there, use aresult.
+        last, LoopIsRunning in a running event loop: there, use aresult.
         """
         try:
             self.task = self._queue.wait(self.id, timeout)
