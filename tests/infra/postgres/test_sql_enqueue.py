@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from app import JobCatalog, TaskQueueContainer
+from app.infra.postgres.migrations import Migrations
 
 SHIP = """
     CREATE TABLE orders (id integer, weight double precision);
@@ -232,3 +233,21 @@ def test_the_settings_of_a_session_change_nothing(sql: psycopg.Connection) -> No
     assert before == after
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"^payload: must not contain NUL"):
         sql.execute("SELECT worker.enqueue('a', ('\"' || chr(92) || 'u0000\"')::json)")
+
+
+def test_a_queue_in_another_schema_has_functions_of_its_own(engine: Engine, sql: psycopg.Connection) -> None:
+    """
+    Which know their tables, their columns and their channel, however the schema is called.
+    """
+    Migrations(engine, "select").upgrade()
+    sql.execute("LISTEN select_tasks")
+
+    [[id_]] = sql.execute("""SELECT "select".enqueue('a', queue => 'b')""")
+    told = [sql.execute(f"""SELECT "select".{verb}(%s)""", (id_,)).fetchone() for verb in ("cancel", "retry")]
+    sql.execute("""SELECT "select".enqueue_many('[{"type": "c"}]')""")
+    heard = [one.payload for one in sql.notifies(timeout=20, stop_after=3)]
+
+    assert ["cancelled", "pending"] == [row[0]["status"] for row in told if row]
+    assert ["b", "b", "default"] == heard
+    assert [("a",), ("c",)] == sql.execute('SELECT type FROM "select".tasks ORDER BY id').fetchall()
+    assert 0 == count(sql)
