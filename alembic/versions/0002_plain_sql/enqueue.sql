@@ -1,7 +1,7 @@
 -- Enqueue: one task. What is called from outside runs with the rights of its owner, in a search_path of its own.
 
--- As many UUIDs of version 7 as are asked for, rising: the milliseconds, 12 bits of their fraction, 30 bits that start at
--- random and count upwards, and 32 random bits. From one call to the next it is the clock that makes them rise.
+-- As many UUIDs of version 7 as are asked for, rising: the milliseconds, 12 bits of their fraction, 30 bits that start
+-- at random and count upwards, and 32 random bits. From one call to the next it is the clock that makes them rise.
 CREATE FUNCTION "{schema}"._new_ids(count integer) RETURNS uuid[]
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -45,7 +45,8 @@ BEGIN
             -- In UTC, where no day has 23 hours: the clocks of the session are not asked.
             coalesce(given.scheduled_at, (moment AT TIME ZONE 'UTC' + given.delay) AT TIME ZONE 'UTC', moment) AS due
         FROM unnest(ids, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS given (
-            id, type, payload, queue, priority, max_attempts, delay, scheduled_at, timeout, correlation_id, tags, version
+            id, type, payload, queue, priority, max_attempts, delay, scheduled_at, timeout, correlation_id, tags,
+            version
         )
     ) AS new;
     PERFORM pg_notify('{schema}_tasks', told.queue)

@@ -93,8 +93,8 @@ BEGIN
         PERFORM "{schema}"._refuse(place, 'must be an object', element::text);
     END IF;
     IF unstorable IS NOT NULL THEN
-        -- PostgreSQL would not look into it as it is. With a control character in the place of each wrong one, a name is
-        -- still wrong; if none is, it is the payload.
+        -- PostgreSQL would not look into it as it is. With a control character in the place of each wrong one, a name
+        -- is still wrong; if none is, it is the payload.
         element := regexp_replace(
             "{schema}"._defused(element::text), E'\\\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', E'\\\\u001f', 'g'
         );

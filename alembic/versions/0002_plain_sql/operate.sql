@@ -78,7 +78,8 @@ BEGIN
     RETURN answer;
 END $$;
 COMMENT ON FUNCTION "{schema}".cancel IS
-    'Take a blocked or pending task off its queue; of a cancelled one nothing changes. Unknown: P0002. Otherwise: 55000.';
+    'Take a blocked or pending task off its queue; of a cancelled one nothing changes. Unknown: P0002. In any other'
+    ' state: 55000.';
 
 CREATE FUNCTION "{schema}".retry(id uuid, reset_attempts boolean DEFAULT false) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -124,5 +125,5 @@ BEGIN
     RETURN answer;
 END $$;
 COMMENT ON FUNCTION "{schema}".retry IS
-    'Make a failed or cancelled task due now, with one more attempt where its budget is spent, or with its whole budget.'
-    ' Unknown: P0002. In any other state: 55000.';
+    'Make a failed or cancelled task due now, with one more attempt where its budget is spent, or with its whole'
+    ' budget. Unknown: P0002. In any other state: 55000.';

@@ -71,7 +71,8 @@ BEGIN
         PERFORM "{schema}"._refuse(
             field,
             format(
-                'must be %s seconds and at most a hundred years', CASE WHEN positive THEN 'more than 0' ELSE '0 or more' END
+                'must be %s seconds and at most a hundred years',
+                CASE WHEN positive THEN 'more than 0' ELSE '0 or more' END
             ),
             given
         );
