@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from app.domain.errors import QueueError
 from app.domain.moments import checked_seconds
 from app.domain.numbers import checked_whole_number
 from app.domain.tasks.repository import ClaimRequest
@@ -155,7 +154,7 @@ class Tick:
         stint.open()
         try:
             await self._fill(stint)
-        except QueueError:
+        except BaseException:
             # The claim may have been committed and only its answer lost.
             stint.in_doubt = True
             raise
