@@ -7,6 +7,7 @@ from typing import Any
 from app import TaskStatus
 from tests.faults.bench import Bench
 from tests.faults.process import START, WorkerProcess
+from tests.faults.proxy import Proxy
 from tests.faults.waiting import measured
 
 LEASE, CHECK, MARGIN = 2.0, 0.5, 2.0
@@ -107,3 +108,22 @@ def test_sigterm_ends_a_tick_and_its_process(bench: Bench) -> None:
         bench.find(tasks[1]).worker_id,
     )
     assert [] == list(bench.tasks.check_queue().execute().workers)
+
+
+def test_a_tick_whose_claim_was_not_answered_gives_back_what_it_took(bench: Bench, proxy: Proxy) -> None:
+    """It says that it failed, and the next one runs the task; nothing was begun, so no attempt is spent."""
+    proxy.lose_the_answer_to_the_commit_of("SKIP LOCKED")
+    task = bench.enqueue("quick")
+
+    failed = tick(bench, url=proxy.url)
+
+    assert 1 == failed.wait_until_ended(within=START)
+    assert proxy.lost.is_set()
+    assert "DatabaseUnavailable" in failed.log
+    assert (TaskStatus.PENDING, 0, None) == (
+        bench.find(task).status,
+        bench.find(task).attempts,
+        bench.find(task).worker_id,
+    )
+    assert 1 == ran(tick(bench))
+    assert 1 == bench.find(task).attempts
