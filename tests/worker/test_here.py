@@ -19,6 +19,7 @@ from app import (
     InvalidInput,
     Job,
     JobCatalog,
+    LeaseLost,
     LoopIsRunning,
     Outcome,
     RetryLater,
@@ -33,6 +34,8 @@ from app import (
     UnknownType,
 )
 from app.infra.settings import Settings
+from app.usecases.tasks.recover import RecoverTasks
+from app.usecases.workers import RemoveWorker
 from tests.examples import new_id
 from tests.faults.waiting import soon
 from tests.worker.conftest import QUICK
@@ -358,6 +361,27 @@ async def test_a_cancelled_call_gives_the_task_back(rig: Rig) -> None:
         found = rig.find(task)
         assert (TaskStatus.PENDING, 0, task.scheduled_at) == (found.status, found.attempts, found.scheduled_at)
     assert_nothing_is_left(rig)
+
+
+async def test_an_outcome_that_came_too_late_is_no_success(rig: Rig) -> None:
+    """Whoever was taken for dead is told so: the task is others' now, and nothing of this attempt was stored."""
+
+    async def outlives_its_lease(payload: Any, context: TaskContext) -> str:
+        rig.tasks.unit_of_work().run(RemoveWorker(), context.worker_id)
+        rig.tasks.unit_of_work().run(RecoverTasks())
+        return "done"
+
+    rig.define("slow", outlives_its_lease)
+    task = rig.enqueue("slow")
+
+    outcome = await rig.tasks.run_task().aexecute(task.id)
+
+    assert isinstance(outcome.error, LeaseLost)
+    assert (None, TaskStatus.PENDING, ["WorkerLost"]) == (
+        outcome.result,
+        outcome.task.status,
+        [error.type for error in outcome.task.errors],
+    )
 
 
 async def test_a_database_that_goes_away_meanwhile_is_said(database_url: str) -> None:
