@@ -25,8 +25,8 @@ from app.domain.uniques import (
 )
 from app.usecases.transaction import Transaction
 
-BATCH = 5_000
-"""Keys looked at by one transaction of the upkeep, so that none is a long one."""
+BATCH = 1_000
+"""Keys looked at by one transaction of the upkeep, so that nobody waits long for one that it is about to forget."""
 
 MOST_LOOKS = 20
 """How often a task may begin or end, each time that it is about to be replaced, before it is left as it is."""

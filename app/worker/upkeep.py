@@ -21,7 +21,7 @@ INTERVAL = 60.0
 """Seconds between two rounds, give or take a fifth, so that many workers do not do them at the same moment."""
 
 
-MOST_CLEARED = 20
+MOST_CLEARED = 100
 """Batches of unique keys looked at in one round, as long as they are worth it."""
 WORTH = 10
 """One in so many keys must be stale for the next batch to be looked at in the same round."""

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from app import Unique
 from app.domain.errors import DatabaseUnavailable
 from app.domain.upkeep import UpkeepForbidden
+from app.usecases.uniques import ClearUniques
 from app.worker.upkeep import UpkeepLoop
 from tests.contract.subject import in_memory
 from tests.faults.waiting import soon
@@ -33,6 +35,22 @@ async def test_a_worker_keeps_up_the_storage_from_its_start(rig: Rig) -> None:
     """
     async with rig.working() as worker:
         await soon(lambda: worker.upkeep.succeeded_at is not None, within=10, what="a round of upkeep")
+
+
+async def test_a_worker_forgets_unique_keys_that_nobody_needs(rig: Rig) -> None:
+    """
+    In its rounds, from where the last one ended; what is taken stays taken.
+    """
+    rig.define("job", lambda payload, context: None, unique=Unique(key=lambda payload: payload))
+    for number in range(3):
+        await rig.drained(rig.enqueue("job", number))
+    waiting = rig.enqueue("job", 3, delay=60)
+
+    UpkeepLoop(rig.tasks.unit_of_work(), Broom()).round()
+    left = rig.tasks.unit_of_work().run(ClearUniques())
+    again = rig.enqueue("job", 3)
+
+    assert (1, 0, waiting.id) == (left.seen, left.removed, again.id)
 
 
 async def test_upkeep_goes_on_after_trouble(caplog: pytest.LogCaptureFixture) -> None:

@@ -27,6 +27,7 @@ from app import (
     Unique,
     WorkerTask,
 )
+from app.usecases.uniques import ClearUniques
 from tests.contract.subject import Queue
 from tests.examples import ManualClock, Recorder
 from tests.infra.postgres.callers import (
@@ -210,6 +211,25 @@ def test_a_holder_that_begins_while_it_is_replaced_is_left_as_it_is(
             connection.exec_driver_sql("DELETE FROM worker.tasks WHERE status = 'running'")
 
     assert [(False, True, "first"), (True, False, "second")] == seen
+
+
+def test_the_upkeep_waits_for_nobody_and_leaves_what_is_being_taken(tasks: TaskQueueContainer, engine: Engine) -> None:
+    """
+    A key that is stale for everybody else, and just taken over by a transaction that has not committed.
+    """
+    for user_id in (1, 2):
+        sync.enqueue(User(user_id=user_id))
+        complete_one(tasks)
+    unit_of_work = tasks.unit_of_work()
+
+    with Session(engine) as session:
+        taken = sync.enqueue_in(session, User(user_id=1))
+        first = unit_of_work.run(ClearUniques())
+        session.commit()
+    second = unit_of_work.run(ClearUniques())
+
+    assert [(2, 1), (1, 0)] == [(cleared.seen, cleared.removed) for cleared in (first, second)]
+    assert (True, taken.id) == (taken.is_new, sync.enqueue(User(user_id=1)).id)
 
 
 def test_a_replacement_waits_for_its_commit(tasks: TaskQueueContainer, engine: Engine) -> None:
