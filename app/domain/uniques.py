@@ -27,20 +27,16 @@ _HASHED = "\v"
 class TaskNotUnique(QueueError):
     """A task was refused, because another has its unique key; nothing was stored.
 
-    ``existing`` is the other one; None when both were asked for in one call, and neither is stored. ``key`` is what
-    they share, with its namespace.
+    ``existing`` is the other one, ``key`` what they share, with its namespace.
     """
 
-    def __init__(self, type: str, key: str, existing: WorkerTask | None) -> None:
+    def __init__(self, type: str, key: str, existing: WorkerTask) -> None:
         self.type = type
         self.key = key
         self.existing = existing
-        holder = (
-            "it is asked for twice in this call"
-            if existing is None
-            else f"task {existing.id} has its key and is {existing.status}"
+        super().__init__(
+            f"A task of {type!r} must be unique, and task {existing.id} has its key {key!r} while it is {existing.status}"
         )
-        super().__init__(f"A task of {type!r} must be unique, and {holder} ({key!r})")
 
 
 class Taking(NamedTuple):

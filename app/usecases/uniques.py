@@ -1,6 +1,6 @@
 """The verbs of uniqueness: place tasks of which one at a time is enough, and forget keys that nobody needs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ class PlaceTasks:
     schemas: Schemas
 
     def __call__(self, tx: Transaction, additions: Sequence[Addition]) -> Placed:
-        """Raises TaskNotUnique, and InvalidInput for a key that cannot be had."""
+        """Raises TaskNotUnique, and InvalidInput for a key that cannot be had or is asked for twice."""
         keys: list[str | None] = []
         wishes: dict[str, _Wish] = {}
         for addition in additions:
@@ -114,25 +114,28 @@ class _Wish:
 
     @property
     def addition(self) -> Addition:
-        """The task to store when the key is free: what would be there if all were asked for one after the other."""
+        """The task to store when the key is free: what would be there if all were asked for one after the other.
+
+        Raises InvalidInput when one of them would have to be refused then.
+        """
         first, _ = self.asked[0]
-        self._refuse(self.asked[1:], None)
+        for addition, unique in self.asked[1:]:
+            if unique.on_conflict == "raise":
+                rule = f"job {addition.new.type!r}: must be unique, and is asked for twice in this call"
+                raise InvalidInput("unique.key", self.key, rule)
         latest = self._latest(self.asked[1:], first.new.type)
         return first if latest is None else latest[0]._replace(id=first.id)
 
     def replacement_of(self, holder: WorkerTask) -> Replacement | None:
         """What *holder*, who has the key, is to do instead; None when it is left as it is. Raises TaskNotUnique."""
-        self._refuse(self.asked, holder)
+        for addition, unique in self.asked:
+            if unique.on_conflict == "raise":
+                raise TaskNotUnique(addition.new.type, self.key, holder)
         latest = self._latest(self.asked, holder.type) if holder.status in NOT_BEGUN else None
         if latest is None:
             return None
         addition, unique = latest
         return Replacement(addition._replace(id=holder.id), unique.on_conflict == "debounce")
-
-    def _refuse(self, asked: Iterable[tuple[Addition, Unique]], existing: WorkerTask | None) -> None:
-        for addition, unique in asked:
-            if unique.on_conflict == "raise":
-                raise TaskNotUnique(addition.new.type, self.key, existing)
 
     def _latest(self, asked: Sequence[tuple[Addition, Unique]], type: str) -> tuple[Addition, Unique] | None:
         # Jobs may share a namespace; a payload of one is none of another.

@@ -198,7 +198,7 @@ def test_a_holder_that_begins_while_it_is_replaced_is_left_as_it_is(
     end += (
         "worker_id, correlation_id, tags, version, payload, error, errors, progress, progress_message, now() FROM gone"
     )
-    seen: list[Any] = []
+    seen: list[tuple[bool, bool, str]] = []
     for change in (claim, end):
         first = latest.enqueue(User(user_id=len(seen), note="first"))
         with engine.connect() as connection:
