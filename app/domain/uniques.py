@@ -35,7 +35,7 @@ class TaskNotUnique(QueueError):
         self.key = key
         self.existing = existing
         super().__init__(
-            f"A task of {type!r} must be unique, and task {existing.id} has its key {key!r} while it is {existing.status}"
+            f"A task of {type!r} must be unique, and task {existing.id}, {existing.status}, has its key {key!r}"
         )
 
 
