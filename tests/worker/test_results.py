@@ -11,15 +11,15 @@ import pytest
 from app import (
     InvalidInput,
     Job,
+    LoopIsRunning,
     ResultExpired,
     TaskContext,
     TaskDidNotComplete,
     TaskNotFinished,
     TaskNotFound,
     TaskStatus,
+    Unfit,
 )
-from app.domain.jobs.errors import LoopIsRunning
-from app.domain.jobs.schemas import Unfit
 from tests.faults.waiting import soon
 from tests.worker.running import Rig
 

@@ -135,3 +135,17 @@ def test_nothing_but_the_pages_of_a_step_is_read(queue: Queue, engine: Engine) -
     [plan] = [plan for plan in plans if any(node["Node Type"] == "Tid Range Scan" for node in plan.nodes)]
     assert [] == plan.read_through
     assert plan.buffers < 200
+
+
+def test_of_several_workers_one_removes(queue: Queue, engine: Engine) -> None:
+    """
+    The others find nothing to do until it has committed: a surplus that two have counted would go twice.
+    """
+    with engine.connect() as one, engine.connect() as other:
+        first = PostgresRetention(Statements(one, "worker", NOON)).ended_by_day(["rare"])
+        meanwhile = PostgresRetention(Statements(other, "worker", NOON)).ended_by_day(["rare"])
+        one.commit()
+        after = PostgresRetention(Statements(other, "worker", NOON)).ended_by_day(["rare"])
+
+    days = {"rare": [(NOON.date(), 200)]}
+    assert [days, {}, days] == [first, meanwhile, after]
