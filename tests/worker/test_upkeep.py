@@ -1,11 +1,12 @@
 """The upkeep loop: begins at once, outlives whatever happens, and says once what it may not do."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
-from app import Unique
+from app import Keep, Unique
 from app.domain.errors import DatabaseUnavailable
 from app.domain.upkeep import UpkeepForbidden
 from app.usecases.uniques import ClearUniques
@@ -51,6 +52,22 @@ async def test_a_worker_forgets_unique_keys_that_nobody_needs(rig: Rig) -> None:
     again = rig.enqueue("job", 3)
 
     assert (1, 0, waiting.id) == (left.seen, left.removed, again.id)
+
+
+async def test_a_worker_removes_what_its_jobs_do_not_keep(rig: Rig) -> None:
+    """
+    Of the jobs of its catalog that say so, from its start; the newest stay.
+    """
+    for type, options in (("kept", {}), ("few", {"keep": Keep(count=2)}), ("none", {"keep": Keep(count=0)})):
+        rig.define(type, lambda payload, context: None, **options)
+    tasks = [rig.enqueue(type) for type in ("kept", "few", "none") for _ in range(5)]
+    await rig.tasks.worker().drain()
+    async with rig.working():
+        await soon(lambda: rig.tasks.get_task_stats().execute().total == 7, what="the others are removed")
+
+    left = rig.tasks.list_tasks().execute()
+    assert {"kept": 5, "few": 2} == Counter(task.type for task in left)
+    assert {task.id for task in left} <= {task.id for task in tasks}
 
 
 async def test_upkeep_goes_on_after_trouble(caplog: pytest.LogCaptureFixture) -> None:
