@@ -9,7 +9,7 @@ from app.usecases.retention import Key, RemoveSurplus
 from app.usecases.transaction import UnitOfWork
 
 STEPS = 100
-"""Of a round: each is a transaction of some milliseconds."""
+"""Of a round: each is a transaction of some tens of milliseconds."""
 REST = 600.0
 """Seconds until a day that was walked to its end is walked again, for what came to it behind the walker's back."""
 

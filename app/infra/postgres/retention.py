@@ -19,7 +19,7 @@ from app.infra.postgres.tables import Moment, finished, tallies
 from app.infra.postgres.tasks.tally import tallied
 
 PIECE = 500
-"""Pages of a step, 4 MB: some milliseconds."""
+"""Pages of a step, 4 MB: some tens of milliseconds."""
 
 
 class Tid(UserDefinedType[str]):
