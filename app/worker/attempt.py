@@ -19,8 +19,8 @@ from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.task import WorkerTask
 from app.worker.calls import Call
-from app.worker.failing import cannot_be_stored
-from app.worker.sessions import InDoubt
+from app.worker.failing import cannot_be_stored, failure_of, is_first_heard_of
+from app.worker.sessions import InDoubt, cause_of, roll_back
 
 _log = logging.getLogger("app.worker")
 
@@ -160,26 +160,27 @@ class Attempt:
         except BaseException as error:
             try:
                 if context.opened is not None:
-                    await self._roll_back(context, context.opened)
+                    await roll_back(context.opened, lambda work: self._host.offload(work, context))
             finally:
                 self._end_by(error)
         else:
             self._end(outcome)
 
     async def _end_session(self, context: TaskContext, opened: OpenSession, completed: Any) -> Outcome | None:
-        sessions = self._call.sessions
         if self.ended or self.interruption is Interruption.LEASE_LOST:
             raise asyncio.CancelledError
-        if opened.is_asynchronous:
-            return await sessions.aend(opened, self.task, completed)
-        outcome: Outcome | None = await self._host.offload(partial(sessions.end, opened, self.task, completed), context)
-        return outcome
-
-    async def _roll_back(self, context: TaskContext, opened: OpenSession) -> None:
-        if opened.is_asynchronous:
-            await opened.roll_back()
-        else:
-            await self._host.offload(opened.roll_back, context)
+        sessions = self._call.sessions
+        try:
+            if opened.is_asynchronous:
+                return await sessions.aend(opened, self.task, completed)
+            outcome: Outcome | None = await self._host.offload(
+                partial(sessions.end, opened, self.task, completed), context
+            )
+            return outcome
+        except BaseException as error:
+            if (telling := self._telling(context, error)) is not None:
+                await telling
+            raise
 
     def _run_in_thread(self, given: TaskContext) -> None:
         ended: Outcome | BaseException | None
@@ -188,7 +189,7 @@ class Attempt:
                 raise asyncio.CancelledError
             ended = self._completed(self._call.function(self.task.payload, given))
             if given.opened is not None:
-                ended = self._end_session_in_thread(given.opened, ended)
+                ended = self._end_session_in_thread(given, given.opened, ended)
         except BaseException as error:  # as above; in a thread it would only vanish
             ended = error
             if given.opened is not None:
@@ -198,10 +199,20 @@ class Attempt:
         except RuntimeError:
             _log.warning("Task %s ended after its worker did; its outcome is dropped", self.task.id)
 
-    def _end_session_in_thread(self, opened: OpenSession, completed: Any) -> Outcome | None:
+    def _end_session_in_thread(self, context: TaskContext, opened: OpenSession, completed: Any) -> Outcome | None:
         if self.ended:
             raise asyncio.CancelledError
-        return self._call.sessions.end(opened, self.task, completed)
+        try:
+            return self._call.sessions.end(opened, self.task, completed)
+        except BaseException as error:
+            self._telling(context, error)
+            raise
+
+    def _telling(self, context: TaskContext, error: BaseException) -> Any:
+        """Let the job's hooks hear of *error*, which ended its session; awaited on the loop, where there is any."""
+        tell = self._call.on_failure
+        failure = None if tell is None else failure_of(cause_of(error), context)
+        return None if tell is None or failure is None else tell(self.task.payload, context, failure)
 
     def _end_of_thread(self, ended: Outcome | BaseException | None) -> None:
         if isinstance(ended, BaseException):
@@ -210,10 +221,7 @@ class Attempt:
             self._end(ended)
 
     def _end_by(self, error: BaseException) -> None:
-        if isinstance(error, InDoubt):
-            self._end(self._outcome_of(error.error), doubted=error)
-        else:
-            self._end(self._outcome_of(error))
+        self._end(self._outcome_of(cause_of(error)), doubted=error if isinstance(error, InDoubt) else None)
 
     def _completed(self, result: Any) -> Completed:
         try:
@@ -264,8 +272,8 @@ class Attempt:
 
     def _tell_of_timeout(self, context: TaskContext) -> None:
         """Let the job's hooks hear of it, which the handler's own way out would have told."""
-        late, tell = context.late, self._call.on_timeout
-        if late is None or tell is None:
+        late, tell = context.late, self._call.on_failure
+        if late is None or tell is None or not is_first_heard_of(late):
             return
         if self._running is None:
             self._host.submit(partial(tell, self.task.payload, context, late))

@@ -11,7 +11,7 @@ from app.domain.jobs.answers import FailForGood
 from app.domain.jobs.batch import BatchJob
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
-from app.domain.jobs.errors import AttemptTimedOut, InvalidJob
+from app.domain.jobs.errors import InvalidJob
 from app.domain.jobs.job import Job
 from app.domain.jobs.options import Middleware
 from app.domain.jobs.schemas import Schema, Schemas, Unfit
@@ -22,7 +22,7 @@ from app.domain.jobs.versions import UpcastFailed
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import UnitOfWork
 from app.worker.batch import Batch
-from app.worker.failing import cannot_be_stored, close, failure_of, is_first_heard_of, note
+from app.worker.failing import cannot_be_stored, close, failure_of, note
 from app.worker.sessions import NO_SESSIONS, JobSessions
 
 Offload = Callable[[Callable[[], Any], TaskContext], Awaitable[Any]]
@@ -37,14 +37,14 @@ Isolate = Callable[[Job[Any, Any], Schemas], Callable[[Any, TaskContext], Awaita
 class Call:
     """What an attempt calls: ``function(payload, context)``, on the event loop if it is asynchronous.
 
-    ``on_timeout`` tells the hooks of one that ran out of its time, given the error too, in the place of a function that
-    does not come back.
+    ``on_failure``, given the error too, tells the hooks of one that the function does not see: of a timeout from which
+    it does not come back, or of what came after it.
     """
 
     function: Callable[[Any, TaskContext], Any]
     is_asynchronous: bool
     sessions: JobSessions = NO_SESSIONS
-    on_timeout: Callable[[Any, TaskContext, AttemptTimedOut], Any] | None = None
+    on_failure: Callable[[Any, TaskContext, BaseException], Any] | None = None
 
 
 @dataclass(slots=True)
@@ -101,9 +101,9 @@ class Calls:
             layers.isolated = self._isolate(job, self._schemas)
         if layers.is_asynchronous or layers.must_await:
             awaited = _Awaited(layers, self._offload)
-            return Call(awaited, True, sessions, awaited.timed_out if layers.errored else None)
+            return Call(awaited, True, sessions, awaited.failed if layers.errored else None)
         plain = _Plain(layers)
-        return Call(plain, False, sessions, plain.timed_out if layers.errored else None)
+        return Call(plain, False, sessions, plain.failed if layers.errored else None)
 
 
 def _found(job: Job[Any, Any], services: Services) -> Mapping[str, Callable[[], Any]]:
@@ -182,13 +182,12 @@ class _Plain:
             raise
         return layers.written(result)
 
-    def timed_out(self, payload: Any, context: TaskContext, error: AttemptTimedOut) -> None:
-        """In another thread than that of the handler, which does not come back."""
-        if is_first_heard_of(error):
-            try:
-                self._tell(self._layers.read(payload, context), context, error)
-            except BaseException as broken:
-                note(error, broken)
+    def failed(self, payload: Any, context: TaskContext, error: BaseException) -> None:
+        """In any thread; raises nothing."""
+        try:
+            self._tell(self._layers.read(payload, context), context, error)
+        except BaseException as broken:
+            note(error, broken)
 
     def _tell(self, given: Any, context: TaskContext, failure: BaseException) -> None:
         for errored in self._layers.errored:
@@ -228,13 +227,12 @@ class _Awaited:
             raise
         return layers.written(result)
 
-    async def timed_out(self, payload: Any, context: TaskContext, error: AttemptTimedOut) -> None:
-        """Beside the handler, which does not come back."""
-        if is_first_heard_of(error):
-            try:
-                await self._tell(self._layers.read(payload, context), context, error)
-            except BaseException as broken:  # SystemExit would end the loop
-                note(error, broken)
+    async def failed(self, payload: Any, context: TaskContext, error: BaseException) -> None:
+        """Raises nothing."""
+        try:
+            await self._tell(self._layers.read(payload, context), context, error)
+        except BaseException as broken:  # SystemExit would end the loop
+            note(error, broken)
 
     async def _tell(self, given: Any, context: TaskContext, failure: BaseException) -> None:
         for errored in self._layers.errored:
@@ -256,8 +254,13 @@ class _Awaited:
         elif layers.is_asynchronous:
             result = await layers.handler(given, context, **services)
         else:
-            handler = partial(layers.handler, given, context, **services)
-            result = _answer(await self._offload(handler, context), context)
+
+            def handle() -> Any:
+                if context.abandoned:  # before the thread got to it: the task may run elsewhere by now
+                    raise asyncio.CancelledError
+                return layers.handler(given, context, **services)
+
+            result = _answer(await self._offload(handle, context), context)
         for after in layers.after:
             await self._hook(after, given, context, result)
         return result

@@ -12,12 +12,12 @@ from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
-from app.domain.jobs.sessions import OpenSession
 from app.domain.jobs.verdict import verdict
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.task import WorkerTask
 from app.worker.calls import Calls, Offload
+from app.worker.sessions import roll_back
 
 WORKER_ID = "here"
 """Stands where the id of a worker would, on tasks that no worker has run."""
@@ -36,10 +36,6 @@ async def in_thread(work: Callable[[], Any], context: TaskContext | None = None)
     if error is not None:
         raise RuntimeError("the handler raised StopIteration") if isinstance(error, StopIteration) else error
     return answer
-
-
-async def _ended(opened: OpenSession, how: Callable[[], Any]) -> None:
-    await (how() if opened.is_asynchronous else in_thread(how))
 
 
 class Here:
@@ -84,12 +80,13 @@ class Here:
             stored = JsonText.of(returned, field="result", limit=self._max_result)
             if context.opened is not None:
                 # Nothing but the session is to be committed: the task is stored nowhere.
-                await _ended(context.opened, context.opened.commit)
+                commit = context.opened.commit
+                await (commit() if context.opened.is_asynchronous else in_thread(commit))
         except KeyboardInterrupt:
             raise  # somebody at the keyboard, who means all of this
         except BaseException as raised:
             if context.opened is not None:
-                await _ended(context.opened, context.opened.roll_back)
+                await roll_back(context.opened, in_thread)
             if isinstance(raised, asyncio.CancelledError) and _is_being_cancelled():
                 raise
             error = raised

@@ -1,5 +1,6 @@
 """Sessions of attempts: opened for handlers who ask, and ended as their attempts end."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -72,3 +73,13 @@ def _settled(committed: bool) -> Outcome | None:
 
 NO_SESSIONS = JobSessions(NoSessions(), None, asynchronous=False, transactional=False)
 """For calls that belong to no container."""
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """*error*, or what it is that leaves us in doubt."""
+    return error.error if isinstance(error, InDoubt) else error
+
+
+async def roll_back(opened: OpenSession, offload: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
+    """End a session on the event loop, in a thread where it is one for a thread."""
+    await (opened.roll_back() if opened.is_asynchronous else offload(opened.roll_back))

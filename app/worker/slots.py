@@ -139,12 +139,10 @@ class Slots:
         """
         ended: asyncio.Future[Any] = self.loop.create_future()
         variables = contextvars.copy_context()
-        unwanted: asyncio.CancelledError | None = None
+        unwanted = False
 
         def run() -> None:
             try:
-                if unwanted is not None:  # before the thread got to it
-                    raise unwanted
                 answer, error = variables.run(work), None
             except BaseException as raised:  # SystemExit of a handler would only end its thread
                 answer, error = None, raised
@@ -155,10 +153,10 @@ class Slots:
         while not ended.done():
             try:
                 await asyncio.wait((ended,))
-            except asyncio.CancelledError as cancelled:
-                if unwanted is not None and (context is None or context.abandoned):
+            except asyncio.CancelledError:
+                if unwanted and (context is None or context.abandoned):
                     raise
-                unwanted = cancelled
+                unwanted = True
         return ended.result()
 
     def isolate(self, job: Job[Any, Any], schemas: Schemas) -> Handler:

@@ -195,6 +195,32 @@ async def test_a_commit_that_is_refused_fails_the_attempt(
 
 
 @KINDS
+@pytest.mark.parametrize("kind", ["async", "thread", "thread among asynchronous hooks"])
+async def test_hooks_hear_of_a_commit_that_is_refused(
+    rig: Rig, effects: Effects, kind: str, transactional: bool
+) -> None:
+    """The attempt has failed by it, though its handler had returned."""
+    effects.connection.execute("INSERT INTO effects VALUES ('1')")
+    told: list[str] = []
+
+    async def hook(payload: Any, context: TaskContext) -> None: ...
+
+    def on_error(payload: Any, context: TaskContext, error: BaseException) -> None:
+        told.append(type(error).__name__)
+
+    found = await rig.ran(
+        awrites if kind == "async" else writes,
+        transactional=transactional,
+        max_attempts=1,
+        on_error=[on_error],
+        before=[hook] if "hooks" in kind else [],
+    )
+
+    assert (TaskStatus.FAILED, ["IntegrityError"]) == (found.status, told)
+    assert (["1"], 0) == (effects.notes, effects.open_transactions)
+
+
+@KINDS
 @pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "thread"])
 async def test_a_handler_that_catches_a_database_error_has_not_done_its_work(
     rig: Rig, effects: Effects, asynchronous: bool, transactional: bool

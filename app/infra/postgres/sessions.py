@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Engine, event, literal, select
@@ -135,4 +136,5 @@ def _close(session: Session) -> None:
         session.close()
     except Exception as error:
         _log.warning("A handler's session could not be rolled back, its connection is given up: %s", error)
-        session.invalidate()
+        with suppress(Exception):
+            session.invalidate()
