@@ -1,12 +1,14 @@
 """Queues whose workers run in the test's own process, once in memory and once in PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from app import JobCatalog, TaskQueueContainer
 from app.infra.settings import Settings
+from tests.worker.effects import TABLE, Effects
 from tests.worker.running import Rig
 
 QUICK: dict[str, Any] = {
@@ -34,3 +36,11 @@ async def rig(settings: Settings) -> AsyncIterator[Rig]:
     tasks = TaskQueueContainer(settings=settings, jobs=jobs)
     yield Rig(tasks, jobs)
     await tasks.aclose()
+
+
+@pytest.fixture
+def effects(database_url: str) -> Iterator[Effects]:
+    """A table for handlers to write into."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(TABLE)
+        yield Effects(connection)

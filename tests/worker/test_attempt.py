@@ -20,11 +20,14 @@ class SlowToStart:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.waiting: list[Callable[[], None]] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Outcome | None] = []
         self.told: list[str] = []
 
     def submit(self, work: Callable[[], None]) -> None:
         self.waiting.append(work)
+
+    async def offload(self, work: Callable[[], Any], context: TaskContext) -> Any:
+        return await asyncio.to_thread(work)
 
     def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         self.loop.call_soon_threadsafe(callback, *arguments)
@@ -41,9 +44,6 @@ class SlowToStart:
 
     def in_doubt(self, attempt: Attempt, outcome: Outcome, completed: Completed | None) -> None:
         self.told.append("in doubt")
-
-    async def offload(self, work: Callable[[], Any], context: TaskContext) -> Any:
-        return await asyncio.to_thread(work)
 
     def left(self, attempt: Attempt) -> None:
         self.told.append("left")
