@@ -76,7 +76,7 @@ def test_what_a_buried_worker_wrote_is_rolled_back(bench: Bench, effects: Effect
     }
     frozen = bench.worker("frozen", **quick)
     task = bench.enqueue("transactional:held", {"seconds": 1.5})
-    bench.wait_for_note(task)
+    bench.wait_for_note(task, "wrote")
 
     frozen.send(signal.SIGSTOP)
     other = bench.worker("other", **quick)

@@ -68,6 +68,7 @@ def in_thread(payload: Any, context: TaskContext) -> int:
 async def held(payload: Any, context: TaskContext) -> int:
     """Holds the loop in its first attempt, so that its end is the first thing that a frozen worker does."""
     await context.session.execute(EFFECT, _effect_of(context))
+    write(context, "wrote")
     if context.task.attempts == 1:
         time.sleep(payload["seconds"])
     return os.getpid()
