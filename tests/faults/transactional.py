@@ -1,11 +1,12 @@
-"""The jobs of test_transactional: each writes one effect, and its process dies at the step that its environment names.
+"""The jobs of test_transactional: each writes one effect, and its process dies, or freezes, at a step.
 
-The steps are reached from here: in the handler, in a hook, in events of SQLAlchemy's. Nothing in ``app`` knows of them.
+The environment names the step. It is reached from here, in the handler, in a hook, in events of SQLAlchemy's; nothing
+in ``app`` knows of it.
 """
 
 import os
 import signal
-import time
+import threading
 from typing import Any
 
 from sqlalchemy import Engine, event, text
@@ -26,12 +27,19 @@ STEPS = (
 EFFECTS = "CREATE TABLE effects (task uuid NOT NULL, pid int NOT NULL)"
 EFFECT = text("INSERT INTO effects (task, pid) VALUES (:task, :pid)")
 _DIES_AT = os.environ.get("FAULTS_DIES_AT")
-_wrote = False
+_FREEZES_AT = os.environ.get("FAULTS_FREEZES_AT")
+_wrote = _froze = False
 
 
 def die(step: str) -> None:
+    """Or freeze, once: whoever thaws this process finds it where it was."""
+    global _froze  # noqa: PLW0603
     if step == _DIES_AT:
         os.kill(os.getpid(), signal.SIGKILL)
+    if step == _FREEZES_AT and not _froze:
+        _froze = True
+        # To this very thread: sent to the process, it lets the thread go on until another one has received it.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 async def returned(payload: Any, context: TaskContext, result: Any) -> None:
@@ -64,21 +72,11 @@ def in_thread(payload: Any, context: TaskContext) -> int:
     return os.getpid()
 
 
-@jobs.define("transactional:held", transactional=True)
-async def held(payload: Any, context: TaskContext) -> int:
-    """Holds the loop in its first attempt, so that its end is the first thing that a frozen worker does."""
-    await context.session.execute(EFFECT, _effect_of(context))
-    write(context, "wrote")
-    if context.task.attempts == 1:
-        time.sleep(payload["seconds"])
-    return os.getpid()
-
-
 def _settles(statement: str) -> bool:
     return _wrote and "gone AS" in statement
 
 
-if _DIES_AT is not None:
+if _DIES_AT or _FREEZES_AT:
 
     @event.listens_for(Engine, "before_cursor_execute")
     def _before(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
