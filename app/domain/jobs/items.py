@@ -41,7 +41,7 @@ class Items:
         Raises ValueError when that had another number of items.
         """
         items = cls(total)
-        if not isinstance(kept, dict) or "done" not in kept:
+        if not isinstance(kept, dict) or not kept.keys() >= items.kept.keys():
             return items
         if kept["total"] != total:
             raise ValueError(
@@ -87,17 +87,19 @@ class Items:
     def result(self) -> dict[str, Any]:
         """A BatchResult, as JSON."""
         return {
-            "total": self.total,
-            "succeeded": self.succeeded,
-            "failed": self.failed,
-            "results": self._results,
-            "errors": self._errors,
-            "left_out": self.left_out,
+            **self._counts,
+            "results": {str(index): self._results[str(index)] for index in sorted(map(int, self._results))},
+            "errors": {str(index): self._errors[str(index)] for index in sorted(map(int, self._errors))},
         }
 
     @property
     def kept(self) -> dict[str, Any]:
-        return {**self.result, "done": base64.b64encode(zlib.compress(self._done)).decode()}
+        done = base64.b64encode(zlib.compress(self._done)).decode()
+        return {**self._counts, "results": self._results, "errors": self._errors, "done": done}
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        return {"total": self.total, "succeeded": self.succeeded, "failed": self.failed, "left_out": self.left_out}
 
 
 def _size(index: str, result: JsonText) -> int:

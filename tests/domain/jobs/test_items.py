@@ -94,7 +94,9 @@ def test_a_checkpoint_of_no_batch_is_none() -> None:
     """
     A job may have become a batch since.
     """
-    assert [[0, 1]] * 3 == [list(Items.again(kept, 2).waiting) for kept in (None, "page 3", {"page": 3})]
+    others = (None, "page 3", {"page": 3}, {"done": [0, 1], "total": 2})
+
+    assert [[0, 1]] * 4 == [list(Items.again(kept, 2).waiting) for kept in others]
 
 
 def test_another_number_of_items_or_a_damaged_memory_is_refused() -> None:
