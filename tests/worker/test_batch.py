@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,94 +11,14 @@ import pytest
 from app import (
     BatchJob,
     BatchResult,
-    CancelTask,
-    Constant,
-    FailForGood,
     ItemsFailed,
     Outcome,
-    Snooze,
     TaskContext,
     TaskStatus,
-    WorkerTask,
 )
 from tests.faults.waiting import soon
+from tests.worker.batches import AGAIN, KINDS, Doing, InThreads, Numbers, OnTheLoop, enqueue
 from tests.worker.running import Rig
-
-AGAIN = Constant(0)
-
-
-@dataclass
-class Numbers:
-    """The payload: the numbers up to ``count``, of which some are bad."""
-
-    count: int
-    bad: list[int]
-
-
-class Doing(BatchJob[Numbers, int, int]):
-    """Counts how often each number is done, and doubles it; a bad one fails until it is ``cured``."""
-
-    def __init__(self, type: str = "doing", **options: Any) -> None:
-        super().__init__(type, **{"retry": AGAIN} | options)
-        self.runs: Counter[int] = Counter()
-        self.bad: set[int] = set()
-        self.cured = False
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-
-    def items(self, payload: Numbers, context: TaskContext) -> range:
-        self.bad = set(payload.bad)
-        return range(payload.count)
-
-    def do(self, item: int) -> int:
-        with self.lock:
-            self.runs[item] += 1
-        if item in self.bad and not self.cured:
-            raise ValueError(f"{item} is bad")
-        return item * 2
-
-
-class InThreads(Doing):
-    def process(self, item: int, context: TaskContext) -> int:
-        with self.lock:
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            return self.do(item)
-        finally:
-            with self.lock:
-                self.at_once -= 1
-
-
-class OnTheLoop(Doing):
-    async def process(self, item: int, context: TaskContext) -> int:
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await asyncio.sleep(0)
-            return self.do(item)
-        finally:
-            self.at_once -= 1
-
-
-class InBatches(Doing):
-    batch_size = 4
-
-    async def process_batch(self, items: Sequence[int], context: TaskContext) -> list[int | Exception]:
-        def outcome(item: int) -> int | Exception:
-            try:
-                return self.do(item)
-            except ValueError as error:
-                return error
-
-        return [outcome(item) for item in items]
-
-
-KINDS = [InThreads, OnTheLoop, InBatches]
-
-
-def enqueue(rig: Rig, count: int, *bad: int, **asked: Any) -> WorkerTask:
-    return rig.enqueue("doing", {"count": count, "bad": list(bad)}, **asked)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,29 +75,6 @@ async def test_a_batch_that_fails_for_the_last_time_says_which_items(rig: Rig, k
     assert 18 == len(failed.results)
     assert (TaskStatus.COMPLETED, {1: 18, 3: 2}) == (found.status, Counter(job.runs.values()))
     assert 20 == len(found.result["results"])
-
-
-async def test_stop_ends_the_batch_at_the_first_item_that_fails(rig: Rig) -> None:
-    """Nothing is begun after it, and the retry runs it and the rest."""
-
-    class Stopping(OnTheLoop):
-        concurrency = 1
-        on_item_error = "stop"
-
-    job = rig.jobs.add(Stopping())
-    task = enqueue(rig, 10, 4, max_attempts=2)
-    seen: list[int] = []
-
-    def cure(sender: str, event: Any) -> None:
-        seen.append(len(job.runs))
-        job.cured = True
-
-    rig.tasks.signals().failed.connect(cure)
-    found = await rig.drained(task)
-
-    assert [5] == seen
-    assert "1 of 10 items failed, 5 were not run: item 4: ValueError: 4 is bad" == found.errors[0].message
-    assert (TaskStatus.COMPLETED, {item: 2 if item == 4 else 1 for item in range(10)}) == (found.status, job.runs)
 
 
 @pytest.mark.parametrize("kind", ["threads", "loop"])
@@ -270,148 +166,6 @@ async def test_items_are_listed_in_any_way(rig: Rig, kind: str) -> None:
     assert threading.get_ident() not in where
 
 
-async def test_another_list_than_before_fails_the_task_for_good(rig: Rig) -> None:
-    """What is done is known by its place: nothing is run when the places cannot be the same."""
-
-    class Shrinking(OnTheLoop):
-        def items(self, payload: Numbers, context: TaskContext) -> range:
-            self.bad = {0}
-            return range(payload.count - context.task.attempts)
-
-    job = rig.jobs.add(Shrinking())
-    found = await rig.drained(enqueue(rig, 10, max_attempts=5))
-
-    assert (TaskStatus.FAILED, 2, 9) == (found.status, found.attempts, sum(job.runs.values()))
-    assert "items() has listed 8 items, and 9 in an earlier attempt" in (found.error or "")
-
-
-@pytest.mark.parametrize("answer", [CancelTask("no need"), Snooze(60), FailForGood("no way")])
-async def test_what_an_item_answers_is_about_the_task(rig: Rig, answer: Exception) -> None:
-    """Nothing is begun after it, and what is done is remembered."""
-
-    class Answering(OnTheLoop):
-        concurrency = 1
-
-        async def process(self, item: int, context: TaskContext) -> int:
-            if item == 3:
-                raise answer
-            return self.do(item)
-
-    job = rig.jobs.add(Answering())
-    found = await rig.drained(enqueue(rig, 10))
-    so_far = job.so_far(found)
-
-    expected = {CancelTask: TaskStatus.CANCELLED, Snooze: TaskStatus.PENDING, FailForGood: TaskStatus.FAILED}
-    assert (expected[type(answer)], 3) == (found.status, sum(job.runs.values()))
-    assert so_far is not None
-    assert (3, 0) == (so_far.succeeded, so_far.failed)
-
-
-@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError, KeyboardInterrupt])
-async def test_an_item_may_raise_anything(rig: Rig, error: type[BaseException]) -> None:
-    """It is that item's failure, and neither the attempt's end nor the worker's."""
-
-    class Odd(OnTheLoop):
-        async def process(self, item: int, context: TaskContext) -> int:
-            if item == 3 and context.task.attempts == 1:
-                raise error
-            return self.do(item)
-
-    job = rig.jobs.add(Odd())
-    found = await rig.drained(enqueue(rig, 10))
-
-    assert (TaskStatus.COMPLETED, 2, 10) == (found.status, found.attempts, sum(job.runs.values()))
-    assert error.__name__ in found.errors[0].message
-
-
-async def test_items_that_were_done_before_a_timeout_are_not_done_again(rig: Rig) -> None:
-    """The attempt has failed, and the next one begins where it was."""
-
-    class Slow(OnTheLoop):
-        concurrency = 2
-
-        async def process(self, item: int, context: TaskContext) -> int:
-            if item == 6 and context.task.attempts == 1:
-                await asyncio.sleep(60)
-            return self.do(item)
-
-    job = rig.jobs.add(Slow())
-    found = await rig.drained(enqueue(rig, 10, timeout=0.5))
-
-    assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
-    assert dict.fromkeys(range(10), 1) == job.runs
-    assert found.errors[0].type.endswith("AttemptTimedOut")
-
-
-@pytest.mark.parametrize("kind", ["thread", "loop"])
-async def test_a_worker_that_stops_leaves_the_rest_to_another(rig: Rig, kind: str) -> None:
-    """It lets the items under way end and begins no other; none is done twice and no attempt is spent."""
-    began, goes_on = threading.Event(), threading.Event()
-
-    def hold(job: Doing, item: int) -> int:
-        if item == 5:
-            began.set()
-            goes_on.wait(10)
-        return job.do(item)
-
-    class InThread(Doing):
-        concurrency = 1
-
-        def process(self, item: int, context: TaskContext) -> int:
-            return hold(self, item)
-
-    class OnLoop(Doing):
-        concurrency = 1
-
-        async def process(self, item: int, context: TaskContext) -> int:
-            return await asyncio.to_thread(hold, self, item)
-
-    job = rig.jobs.add(InThread() if kind == "thread" else OnLoop())
-    task = enqueue(rig, 20)
-    async with rig.working() as worker:
-        await soon(began.is_set, what="the sixth item begins")
-        worker.stop()
-        goes_on.set()
-        # Before the rig stops it once more, which would hurry it.
-        left = await rig.until(task, TaskStatus.PENDING)
-    so_far = job.so_far(left)
-    found = await rig.drained(task)
-
-    assert (TaskStatus.PENDING, 0) == (left.status, left.attempts)
-    assert so_far is not None
-    assert 6 == so_far.succeeded
-    assert (TaskStatus.COMPLETED, 1, []) == (found.status, found.attempts, found.errors)
-    assert dict.fromkeys(range(20), 1) == job.runs
-
-
-async def test_an_attempt_that_is_given_back_remembers_its_items(rig: Rig) -> None:
-    """A worker in a hurry cancels what runs, and the next attempt does only what had not ended."""
-
-    class Hanging(OnTheLoop):
-        concurrency = 1
-
-        async def process(self, item: int, context: TaskContext) -> int:
-            if item == 5 and not self.cured:
-                self.lock.acquire()
-                await asyncio.sleep(60)
-            return self.do(item)
-
-    job = rig.jobs.add(Hanging())
-    task = enqueue(rig, 20)
-    async with rig.working() as worker:
-        await soon(job.lock.locked, what="the sixth item hangs")
-        worker.stop()
-        worker.stop()
-    job.lock.release()
-    job.cured = True
-    left = rig.find(task)
-    found = await rig.drained(task)
-
-    assert (TaskStatus.PENDING, 0, "5 of 20") == (left.status, left.attempts, left.progress_message)
-    assert (TaskStatus.COMPLETED, 1) == (found.status, found.attempts)
-    assert dict.fromkeys(range(20), 1) == job.runs
-
-
 async def test_progress_tells_how_many_are_done(rig: Rig) -> None:
     """In percent and words, while the batch runs."""
     job = rig.jobs.add(InThreads())
@@ -454,24 +208,6 @@ async def test_results_beyond_the_cap_are_counted_and_left_out(rig: Rig) -> None
     assert (10, 10, [0, 1], 8) == (result.total, result.succeeded, list(result.results), result.left_out)
 
 
-async def test_a_result_that_does_not_fit_fails_the_task_for_good(rig: Rig) -> None:
-    """Another attempt would bring the same again; the message says that the item was done."""
-
-    class Wrong(BatchJob[int, int, int]):
-        def items(self, payload: int, context: TaskContext) -> range:
-            return range(payload)
-
-        async def process(self, item: int, context: TaskContext) -> int:
-            return "seven"  # type: ignore[return-value]  # what the test is about
-
-    rig.jobs.add(Wrong("wrong"))
-    found = await rig.drained(rig.enqueue("wrong", 1))
-
-    assert (TaskStatus.FAILED, 1) == (found.status, found.attempts)
-    assert "with all its effects" in (found.error or "")
-    assert "result of item 0" in (found.error or "")
-
-
 async def test_a_batch_runs_here_and_now(rig: Rig) -> None:
     """With nothing stored, and its failures in the outcome."""
     job = rig.jobs.add(InThreads())
@@ -510,24 +246,3 @@ async def test_a_batch_has_services_and_hooks_as_other_jobs_have(rig: Rig) -> No
 
     assert TaskStatus.COMPLETED is found.status
     assert ["before", 0, 1, 2] == called
-
-
-async def test_any_handler_may_save_a_checkpoint(rig: Rig) -> None:
-    """The next attempt finds it; in a thread too; and what is no JSON is refused to the handler's face."""
-    found_by: list[Any] = []
-
-    def handler(payload: Any, context: TaskContext) -> None:
-        found_by.append(context.checkpoint)
-        given = {"page": context.task.attempts}
-        context.save_checkpoint(given)
-        given["page"] = -1
-        found_by.append(context.checkpoint)
-        if context.task.attempts < 3:
-            raise ValueError("on the way")
-        context.save_checkpoint({1, 2})
-
-    found = await rig.ran(handler, retry=AGAIN, max_attempts=3)
-
-    assert [None, {"page": 1}, {"page": 1}, {"page": 2}, {"page": 2}, {"page": 3}] == found_by
-    assert (TaskStatus.FAILED, {"page": 3}) == (found.status, found.checkpoint)
-    assert "checkpoint" in (found.error or "")
