@@ -55,7 +55,7 @@ class TrialQueue:
         tasks alone, as in production, and in ``failures``. May be called anywhere; where an event loop is running it
         stands still meanwhile, and the handlers run on another: there, ``adrain`` is the better one.
         """
-        return finished(lambda: self.adrain(raises=raises))
+        return finished(lambda: self.adrain(raises=raises), called="drain()")
 
     async def adrain(self, *, raises: bool = True) -> int:
         """Like drain, on the running event loop."""

@@ -1,6 +1,5 @@
 """Run: a job in isolation, for one attempt, with a context that writes down what the handler does with it."""
 
-import inspect
 import logging
 import time
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import Any, TypeVar
 
 from app.container import TaskQueueContainer
 from app.domain.errors import InvalidInput
-from app.domain.jobs.answers import FailForGood
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
@@ -21,6 +19,7 @@ from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.task import WorkerTask
 from app.infra.settings import Settings
 from app.testing.blocking import finished
+from app.worker.failing import cannot_be_stored
 from app.worker.here import in_thread
 
 P = TypeVar("P")
@@ -70,7 +69,8 @@ def run_job(
             max_attempts=max_attempts,
             correlation_id=correlation_id,
             shutting_down=shutting_down,
-        )
+        ),
+        called="run_job()",
     )
 
 
@@ -135,11 +135,7 @@ def _completed(returned: Any, limit: int) -> Completed:
     try:
         return Completed(JsonText.of(returned, field="result", limit=limit))
     except InvalidInput as error:
-        if inspect.iscoroutine(returned):
-            returned.close()
-        raise FailForGood(
-            f"the handler ran, with all its effects, and returned what cannot be stored: {error}"
-        ) from error
+        raise cannot_be_stored(returned, error) from error
 
 
 class _TrialContext(TaskContext):

@@ -21,7 +21,7 @@ def cannot_be_stored(result: Any, error: InvalidInput | None = None) -> FailForG
             f"the handler returned a {type(result).__name__}, which nobody awaits:"
             " make it `async def` and await that in it"
         )
-    return FailForGood(f"the handler returned what cannot be stored: {error}")
+    return FailForGood(f"the handler ran, with all its effects, and returned what cannot be stored: {error}")
 
 
 def close(awaitable: Any) -> None:

@@ -22,7 +22,7 @@ async def test_a_catalog_belongs_to_the_container_that_was_built_last(settings: 
 
     assert (1, 1, 2) == (ran, stored(first), stored(second))
     assert 2 == await second.worker().drain()
-    assert [{"sum": 2}, {"sum": 3}] == [handle.result(0), another.result(0)]
+    assert [{"sum": 2}, {"sum": 3}] == [await handle.aresult(0), await another.aresult(0)]
     for container in (first, second):
         await container.aclose()
 
@@ -66,7 +66,7 @@ async def test_jobs_find_their_queue_in_an_embedded_container(settings: Settings
     shop.tasks.enqueue_task().execute(type="later", payload={"to": LETTER.to})
 
     assert 2 == await shop.tasks.worker().drain()
-    assert {"sum": 3} == handle.result(timeout=0)
+    assert {"sum": 3} == await handle.aresult(timeout=0)
     assert [LETTER] == jobs.effects
     await shop.tasks.aclose()
 
@@ -88,5 +88,5 @@ async def test_services_are_given_by_name_or_type(settings: Settings) -> None:
     handle = weigh.enqueue(LETTER)
     await tasks.worker().drain()
 
-    assert "8 g" == handle.result(timeout=0)
+    assert "8 g" == await handle.aresult(timeout=0)
     await tasks.aclose()

@@ -65,10 +65,10 @@ async def test_every_form_gets_its_payload_and_brings_its_result(tasks: TaskQueu
 
     assert 7 == await tasks.worker().drain()
 
-    assert [RECEIPT] * 4 == [handle.result(timeout=0) for handle in letters]
+    assert [RECEIPT] * 4 == [await handle.aresult(timeout=0) for handle in letters]
     assert PARCEL == await parcel.aresult(timeout=0)
-    assert SLIP == slip.result(timeout=0)
-    assert {"sum": 3} == numbers.result(timeout=0)
+    assert SLIP == await slip.aresult(timeout=0)
+    assert {"sum": 3} == await numbers.aresult(timeout=0)
     assert 4 == len(jobs.effects)
     assert all(payload in jobs.effects for payload in (LETTER, PARCEL, SLIP))
     assert {"number": 7, "at": "2026-03-01T12:00:00Z"} == slip.refresh().result
@@ -190,7 +190,7 @@ async def test_a_result_that_does_not_fit_fails_its_task_for_good(tasks: TaskQue
         assert "the handler ran, with all its effects, and returned what" in (task.error or "")
         assert rule in (task.error or "")
         with pytest.raises(TaskDidNotComplete, match="with all its effects"):
-            handle.result(timeout=0)
+            await handle.aresult(timeout=0)
 
 
 class Unwritable:
