@@ -22,6 +22,7 @@ def settings() -> Settings:
 async def rig(rig: Rig) -> Rig:
     """With the jobs that a process can import."""
     for job in isolated.jobs:
+        job.catalog = None  # that of the test before; it may belong to one alone
         rig.jobs.add(job)
     return rig
 
@@ -120,6 +121,7 @@ async def test_hooks_and_middleware_stay_with_the_worker(rig: Rig) -> None:
     catalog = JobCatalog(middleware=[around], after=[after])
     job = isolated.jobs.get("total")
     assert job is not None
+    job.catalog = None
     catalog.add(job)
     tasks = TaskQueueContainer(settings=Settings(in_memory=True, **QUICK), jobs=catalog)
     task = tasks.enqueue_task().execute(type="total", payload={"upto": 4})
