@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(tasks: TaskQueueContainer, args: Namespace, arguments: Sequence[str]) -> int:
-    processes: int | None = tasks.settings().worker_processes
+    supervised = Supervised.by_environment()
+    # What is supervised was started by this very command, and must not start any more of it.
+    processes: int | None = None if supervised else tasks.settings().worker_processes
     if args.reload and processes is not None:
         raise NotReloading("--reload is for one worker process: leave WORKER_PROCESSES out")
     if args.reload:
@@ -53,7 +55,6 @@ def _work(tasks: TaskQueueContainer, args: Namespace, arguments: Sequence[str]) 
     if processes is not None:
         code, attempts = supervise(processes, arguments, drain=args.drain)
         return code or _told(attempts, args)
-    supervised = Supervised.by_environment()
     tasks.listeners()
     worker = tasks.worker()
     if supervised is not None:

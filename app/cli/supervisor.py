@@ -30,31 +30,20 @@ class NotReloading(QueueError):
 
 
 def supervise(processes: int, arguments: Sequence[str], *, drain: bool) -> tuple[int, int]:
-    """Run ``worker`` with *arguments* in so many processes until stopped, or with *drain* until all have drained.
+    """Run the command with these *arguments* in so many processes, where it finds itself supervised and is a worker.
 
-    SIGTERM and SIGINT are passed on, each time they come. Returns the exit code, which is 0 when all have ended well,
-    and the number of attempts that drained.
+    Until stopped, or with *drain* until all have drained; SIGTERM and SIGINT are passed on, each time they come.
+    Returns the exit code, which is 0 when all have ended well, and the number of attempts that drained.
     """
     supervisor = _Supervisor(processes, arguments, drain=drain)
     asyncio.run(supervisor.run())
     return supervisor.code, supervisor.attempts
 
 
-def without_processes(arguments: Sequence[str]) -> list[str]:
-    """*arguments* of the verb, less ``--processes``."""
-    kept, rest = [], iter(arguments)
-    for argument in rest:
-        if argument == "--processes":
-            next(rest, None)
-        elif not argument.startswith("--processes="):
-            kept.append(argument)
-    return kept
-
-
 class _Supervisor:
     def __init__(self, processes: int, arguments: Sequence[str], *, drain: bool) -> None:
         self._processes = processes
-        self._command = [sys.executable, "-m", "app", *without_processes(arguments)]
+        self._command = [sys.executable, "-m", "app", *arguments]
         self._drain = drain
         self._running: set[socket.socket] = set()
         self._stopping = asyncio.Event()
@@ -103,7 +92,7 @@ class _Supervisor:
         with ours, theirs:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
-                env=os.environ | {"WORKER_PROCESSES": "", VARIABLE: str(theirs.fileno())},
+                env=os.environ | {VARIABLE: str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # the terminal's Ctrl-C is for us, who pass it on
             )
