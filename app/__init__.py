@@ -13,12 +13,14 @@ from app.domain.jobs.errors import (
     InvalidJob,
     JobNotInCatalog,
     LoopIsRunning,
+    NewerVersion,
     ResultExpired,
     TaskDidNotComplete,
     TaskNotFinished,
     UnknownType,
 )
 from app.domain.jobs.handle import TaskHandle
+from app.domain.jobs.isolation import ProcessDied, RaisedInProcess
 from app.domain.jobs.job import Job
 from app.domain.jobs.keep import Keep
 from app.domain.jobs.options import JobCall, Middleware
@@ -78,9 +80,12 @@ __all__ = [
     "LoopIsRunning",
     "Middleware",
     "NewTask",
+    "NewerVersion",
     "NoDatabase",
     "Outcome",
+    "ProcessDied",
     "QueueError",
+    "RaisedInProcess",
     "ResultExpired",
     "RetryLater",
     "RetryPolicy",

@@ -89,19 +89,9 @@ class Attempt:
     """Runs the handler and tells its host the outcome, once."""
 
     __slots__ = (
-        "_call",
-        "_context",
-        "_host",
-        "_job",
-        "_left",
-        "_running",
-        "_timer",
-        "checkpoint",
-        "ended",
-        "interruption",
-        "task",
-        "timeout",
-    )
+        "_call", "_context", "_host", "_job", "_left", "_running", "_timer",
+        "checkpoint", "ended", "interruption", "task", "timeout",
+    )  # fmt: skip
 
     def __init__(
         self, task: WorkerTask, job: Job[Any, Any], call: Call, host: Host, *, worker_id: str, timeout: float

@@ -121,6 +121,7 @@ def _replace() -> Any:
             correlation_id=of("correlation_id"),
             tags=cast(of("tags"), tasks.c.tags.type),
             version=of("version"),
+            checkpoint=null(),  # of the payload that was
             payload=cast(of("payload"), tasks.c.payload.type),
         )
         .returning(*COLUMNS)
