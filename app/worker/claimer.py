@@ -32,7 +32,8 @@ _BREATH = 0.05
 class Claimer:
     """One claim at a time, for as many tasks as there are free slots.
 
-    ``request`` says for whom and what; ``hears`` whether notifications arrive. A claim that filled every free slot
+    ``request`` says for whom and what; ``hears`` whether notifications arrive; ``is_stopping`` whether nothing more is
+    to be claimed, which is true a moment before ``close`` is called. A claim that filled every free slot
     suggests that there is more: the next freed slot is refilled at once. One that did not has emptied the queue: then
     only a notification, a due time or the poll interval is reason to look again; and when notifications named a queue,
     it is looked into alone, which the database does in half the time. No claim takes more than the half of many slots,
@@ -47,6 +48,7 @@ class Claimer:
         *,
         request: Callable[[int], ClaimRequest],
         hears: Callable[[], bool | None],
+        is_stopping: Callable[[], bool],
         poll_interval: float,
         adopt_interval: float,
     ) -> None:
@@ -55,6 +57,7 @@ class Claimer:
         self._settler = settler
         self._request = request
         self._hears = hears
+        self._is_stopping = is_stopping
         self._poll_interval = poll_interval
         self._adopt_interval = adopt_interval
         self._pauses = Pauses("Claiming")
@@ -106,7 +109,7 @@ class Claimer:
 
     async def run_dry(self) -> None:
         """Claim until nothing is due and everything that was has been settled."""
-        while not self._closing:
+        while not (self._closing or self._is_stopping()):
             # Before the look, so that a slot freed during it counts for the next.
             self._changed.clear()
             try:
@@ -140,7 +143,7 @@ class Claimer:
         """Wait for one; False when closed."""
         loop = asyncio.get_running_loop()
         polled_at = loop.time() + self._poll_interval
-        while not self._closing:
+        while not (self._closing or self._is_stopping()):
             now = loop.time()
             if self._due_at is not None and now >= self._due_at:
                 self._look = True

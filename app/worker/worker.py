@@ -88,6 +88,7 @@ class Worker:
             self._settler,
             request=self._request,
             hears=lambda: notifications.hears,
+            is_stopping=lambda: self.stopping.requested,
             poll_interval=options.poll_interval,
             adopt_interval=options.stale_check_interval,
         )
