@@ -11,7 +11,7 @@ from app.domain.identifiers import TaskId
 from app.domain.jobs.answers import FailForGood
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
-from app.domain.jobs.errors import AttemptTimedOut, TaskDidNotComplete
+from app.domain.jobs.errors import AttemptTimedOut, ResultExpired, TaskDidNotComplete
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
@@ -109,15 +109,17 @@ class TaskRunner:
             task = claimed
         error = visit.error
         match settler.last:
-            case _ if claimed.id in settler.not_accepted:
-                error = LeaseLost(claimed.id, visit.stint.node.id)
-            case None if task.status is TaskStatus.COMPLETED and error is None:
-                # A transactional one: settled in the handler's own transaction.
-                return Outcome(result=self._typed(claimed, task.result), error=None, task=task, duration=visit.duration)
-            case Completed(result):
+            case Completed(result) if claimed.id not in settler.not_accepted:
                 return Outcome(
                     result=self._typed(claimed, result.decoded()), error=None, task=task, duration=visit.duration
                 )
+            case _ if task.status is TaskStatus.COMPLETED and claimed.id not in settler.not_accepted:
+                # A transactional one: settled in the handler's own transaction.
+                return Outcome(result=self._typed(claimed, task.result), error=None, task=task, duration=visit.duration)
+            case _ if claimed.id in settler.not_accepted:
+                error = LeaseLost(claimed.id, visit.stint.node.id)
+            case None if task is claimed:
+                error = ResultExpired(claimed.id)
             case Failed(failure) | RetryIn(failure):
                 error = _raised(failure, error, visit.duration)
             case _ if error is None:

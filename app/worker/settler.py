@@ -45,6 +45,8 @@ class Settler:
         self._reports: dict[_Lease, ReportedProgress] = {}
         self._reported_at: dict[_Lease, float] = {}
         """When a report was last stored, of attempts that run; by the loop's clock."""
+        self._ended_meanwhile: set[_Lease] = set()
+        """Attempts stored elsewhere since the last flush began: their reports have nowhere to go."""
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -62,7 +64,8 @@ class Settler:
     def add_stored(self, task: WorkerTask) -> None:
         """An attempt of *task* has ended, and its outcome is stored already: with what its handler did."""
         self._reports.pop(_lease(task), None)
-        self._reported_at.pop(_lease(task), None)
+        if self._reported_at.pop(_lease(task), None) is not None:
+            self._ended_meanwhile.add(_lease(task))
 
     def add_in_doubt(self, ended: Settlement, completed: Completed | None) -> None:
         """See SettleInDoubt. In a task of its own, because it may have to wait for a lock, and the others must not."""
@@ -123,11 +126,14 @@ class Settler:
 
     async def _flush(self) -> None:
         batch = self._ended[:BATCH]
+        self._ended_meanwhile.clear()
         reports = self._due_reports(batch) if self._reports else []
         try:
             await self._store(batch, reports)
         except QueueError:
             for report in reports:
+                if _lease(report.task) in self._ended_meanwhile:
+                    continue
                 later = self._reports.get(_lease(report.task))
                 self._reports[_lease(report.task)] = report if later is None else later.after(report)
             raise

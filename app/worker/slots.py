@@ -199,7 +199,7 @@ class Slots:
             self.tell(self._keep_report, attempt, progress)
 
     def in_doubt(self, attempt: Attempt, outcome: Outcome, completed: Completed | None) -> None:
-        self._settler.add_in_doubt(Settlement(attempt.task, outcome), completed)
+        self._settler.add_in_doubt(Settlement(attempt.task, outcome, attempt.checkpoint), completed)
         self.ended(attempt, None)
 
     def ended(self, attempt: Attempt, outcome: Outcome | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from app.domain.errors import DatabaseUnavailable
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.tasks.outcomes import Outcome, Released
+from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.domain.workers import WorkerNode
@@ -196,15 +196,22 @@ class StintSettler(Settler):
         self.not_accepted: set[TaskId] = set()
 
     def add(self, ended: Settlement) -> None:
-        self.last = ended.outcome
-        if isinstance(ended.outcome, Released):
-            self.given_back += 1
+        self._remember(ended.outcome)
         self._on_ended(ended.task.id)
         super().add(ended)
+
+    def add_in_doubt(self, ended: Settlement, completed: Completed | None) -> None:
+        self._remember(ended.outcome)
+        super().add_in_doubt(ended, completed)
 
     def add_stored(self, task: WorkerTask) -> None:
         self._on_ended(task.id)
         super().add_stored(task)
+
+    def _remember(self, outcome: Outcome) -> None:
+        self.last = outcome
+        if isinstance(outcome, Released):
+            self.given_back += 1
 
     def refused(self, task_id: TaskId) -> None:
         self.not_accepted.add(task_id)

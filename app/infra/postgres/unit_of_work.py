@@ -1,7 +1,7 @@
 """PostgresUnitOfWork: the one place that begins and commits, or joins the caller's transaction."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
@@ -162,6 +162,8 @@ class PostgresUnitOfWork:
             )
 
     def _attempt(self, use_case: Callable[..., R], args: Any, kwargs: Any) -> "_Attempt[R]":
+        # What can be read only once would be empty when the work is done once more.
+        args = [list(one) if isinstance(one, Iterator) else one for one in args]
         needs_transaction = getattr(use_case, "needs_transaction", True)
         if not needs_transaction and (needs_it_for := getattr(use_case, "needs_transaction_for", None)) is not None:
             needs_transaction = needs_it_for(*args, **kwargs)

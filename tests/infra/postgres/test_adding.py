@@ -1,10 +1,12 @@
 """Add: what the database answers with, and what is worked out from it."""
 
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
+import pytest
+from sqlalchemy import Engine, create_engine, event
 
-from app import JobCatalog, NewTask, TaskQueueContainer
+from app import DatabaseUnavailable, JobCatalog, NewTask, TaskQueueContainer, Unique
 
 
 def test_a_delay_is_no_time_on_the_clock_of_the_session(engine: Engine) -> None:
@@ -22,3 +24,34 @@ def test_a_delay_is_no_time_on_the_clock_of_the_session(engine: Engine) -> None:
     assert delays == [timedelta(seconds=task.scheduled_at.timestamp() - task.created_at.timestamp()) for task in added]
     tasks.close()
     berlin.dispose()
+
+
+@pytest.mark.parametrize("unique", [False, True], ids=["plain", "beside a unique job"])
+def test_what_can_be_read_only_once_is_there_when_the_work_is_done_again(engine: Engine, unique: bool) -> None:
+    """
+    The connection breaks under the first INSERT, before anything is committed; the second finds all that was given.
+    """
+    jobs = JobCatalog()
+    jobs.define("a:b", unique=Unique(key=lambda payload: payload) if unique else None)(lambda payload, context: None)
+    tasks = TaskQueueContainer(engine=engine, jobs=jobs)
+    broken: list[int] = []
+
+    def break_once(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if "INSERT INTO worker.tasks" in statement and not broken:
+            broken.append(1)
+            with engine.connect() as other:
+                pid = connection.connection.driver_connection.info.backend_pid
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+
+    event.listen(engine, "before_cursor_execute", break_once)
+    try:
+        added = tasks.enqueue_tasks().execute(NewTask(type="a:b", payload=number) for number in range(3))
+    except DatabaseUnavailable:
+        added = None  # by itself a statement may have been committed, and is not sent again
+    finally:
+        event.remove(engine, "before_cursor_execute", break_once)
+
+    assert [1] == broken
+    assert tasks.get_task_stats().execute().pending == (0 if added is None else 3)
+    assert (added is None) is not unique
+    tasks.close()
