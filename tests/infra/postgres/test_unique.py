@@ -134,7 +134,8 @@ def test_a_holder_that_begins_while_it_is_replaced_is_left_as_it_is(
     claim = "UPDATE worker.tasks SET status = 'running'"
     end = "WITH gone AS (DELETE FROM worker.tasks RETURNING *) INSERT INTO worker.finished SELECT id, type, queue, "
     end += "'completed', priority, attempts, max_attempts, lease_seq, scheduled_at, created_at, now(), timeout, "
-    end += "worker_id, correlation_id, tags, version, payload, error, errors, progress, progress_message, checkpoint, now() FROM gone"
+    end += "worker_id, correlation_id, tags, version, payload, error, errors, progress, progress_message, checkpoint,"
+    end += " now() FROM gone"
     seen: list[tuple[bool, bool, str]] = []
     for change in (claim, end):
         first = latest.enqueue(User(user_id=len(seen), note="first"))
