@@ -155,7 +155,8 @@ class Settler:
             despite=Exception,
         ):
             self.refused(ended.task.id)
-        self._put_back(ended)
+        if isinstance(ended.outcome, RetryIn | Snoozed):
+            self._on_put_back(ended.outcome.delay)
 
     def _settled_in_doubt(self, settling: "asyncio.Task[None]") -> None:
         del self._in_doubt[settling]
@@ -167,14 +168,11 @@ class Settler:
 
     def _stored(self, count: int) -> None:
         for one in self._ended[:count]:
-            self._put_back(one)
+            if isinstance(one.outcome, RetryIn | Snoozed):
+                self._on_put_back(one.outcome.delay)
             if self._reported_at:
                 self._reported_at.pop(_lease(one.task), None)
         del self._ended[:count]
-
-    def _put_back(self, one: Settlement) -> None:
-        if isinstance(one.outcome, RetryIn | Snoozed):
-            self._on_put_back(one.outcome.delay)
 
     def _until_report(self) -> float | None:
         """Seconds until the next report is to be stored; None when there is none."""

@@ -20,7 +20,7 @@ from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress
 from app.worker.attempt import Attempt, Interruption
-from app.worker.calls import Calls, Isolate, Offload
+from app.worker.calls import Call, Calls, Isolate, Offload
 from app.worker.deadlines import Deadlines
 from app.worker.mailbox import Mailbox
 from app.worker.options import WorkerOptions
@@ -61,6 +61,7 @@ class Slots:
         self.max_result = max_result
         self._pool: ProcessPool | None = None
         self._calls = calls(self.offload, self.isolate)
+        self._known: dict[str, tuple[Job[Any, Any], Call]] = {}
         self._settler = settler
         self._shutting_down = shutting_down
         self._on_free = on_free
@@ -104,17 +105,25 @@ class Slots:
             self._start(task, worker_id)
 
     def _start(self, task: WorkerTask, worker_id: str) -> None:
-        job = self._jobs.get(task.type)
+        known = self._known.get(task.type) or self._know(task.type)
         # Claims name the known types and versions, so only a catalog that shrank can bring this about.
-        if job is None or task.version > job.version:
+        if known is None or task.version > known[0].version:
             self._settler.add(Settlement(task, Released()))
             return
+        job, call = known
         timeout = task.timeout or job.timeout or self._options.task_timeout
-        attempt = Attempt(task, job, self._calls.of(job), self, worker_id=worker_id, timeout=timeout)
+        attempt = Attempt(task, job, call, self, worker_id=worker_id, timeout=timeout)
         self._attempts.add(attempt)
         self._deadlines.add(attempt, timeout, self.loop)
         self._empty.clear()
         attempt.start()
+
+    def _know(self, type: str) -> tuple[Job[Any, Any], Call] | None:
+        job = self._jobs.get(type)
+        if job is None:
+            return None
+        known = self._known[type] = job, self._calls.of(job)
+        return known
 
     def interrupt_all(self, why: Interruption) -> None:
         for attempt in list(self._attempts):
