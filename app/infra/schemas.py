@@ -22,11 +22,16 @@ class PydanticSchema:
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(model)
             # What cannot be described cannot be stored either: a field of a class that pydantic knows nothing of, say.
-            self._adapter.json_schema(mode="serialization")
+            written = self._adapter.json_schema(mode="serialization")
             self._adapter.json_schema(mode="validation")
         except PydanticUserError as error:
             first = str(error).splitlines()[0]
             raise InvalidJob(named(model), f"cannot be the model of a payload or result: {first}") from error
+        if _hides_something(written):
+            rule = (
+                "holds a secret, which would be stored as asterisks: write it with a field_serializer, or keep it apart"
+            )
+            raise InvalidJob(named(model), rule)
 
     def to_json(self, value: Any, *, field: str) -> Any:
         try:
@@ -35,11 +40,15 @@ class PydanticSchema:
         except ValidationError as error:
             raise Unfit(field, value, self._stranger(value) or self._explained(error)) from error
         try:
-            return self._adapter.dump_python(value, mode="json", warnings="error")
-        except PydanticSerializationError as error:
+            # By alias, because that is how it is read.
+            written = self._adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             # Of a model's fields as a dict, too, which even a strict validation takes for an instance.
             rule = self._stranger(value) or f"cannot be written as {named(self._model)}: {error}"
             raise Unfit(field, value, rule) from error
+        # What cannot be read back would be stored for nobody.
+        self.from_json(written, field=field)
+        return written
 
     def from_json(self, value: Any, *, field: str) -> Any:
         try:
@@ -76,3 +85,10 @@ def _schema(model: Any) -> Schema:
 def _checkable(model: type) -> type:
     """A class that isinstance takes; a TypedDict is a dict, and refuses to be asked."""
     return dict if hasattr(model, "__required_keys__") else model
+
+
+def _hides_something(schema: Any) -> bool:
+    """Whether a JSON schema has a field that is written and never read: pydantic's secrets."""
+    if isinstance(schema, dict):
+        return schema.get("writeOnly") is True or any(map(_hides_something, schema.values()))
+    return isinstance(schema, list) and any(map(_hides_something, schema))

@@ -14,7 +14,7 @@ from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import InvalidJob
 from app.domain.jobs.job import Job
 from app.domain.jobs.options import Middleware
-from app.domain.jobs.schemas import Schema, Schemas, Unfit
+from app.domain.jobs.schemas import Schema, Schemas, Unfit, schema_for
 from app.domain.jobs.services import Services
 from app.domain.jobs.sessions import NoSessions, Sessions
 from app.domain.jobs.signature import is_coroutine_function
@@ -125,8 +125,8 @@ class _Layers:
         self.is_asynchronous = job.is_asynchronous
         self.services = services
         self.isolated: Callable[[Any, TaskContext], Awaitable[Any]] | None = None
-        self.payload: Schema | None = None if job.payload is None else schemas.of(job.payload)
-        self.result: Schema | None = None if job.result is None else schemas.of(job.result)
+        self.payload: Schema | None = None if job.payload is None else schema_for(job.type, job.payload, schemas)
+        self.result: Schema | None = None if job.result is None else schema_for(job.type, job.result, schemas)
         catalog = job.catalog
         self.middleware: tuple[Middleware, ...] = (*(catalog.middleware if catalog else ()), *job.middleware)
         self.before = (*(catalog.before if catalog else ()), *job.before)
@@ -168,19 +168,20 @@ class _Plain:
 
     def __call__(self, payload: Any, context: TaskContext) -> Any:
         layers = self._layers
-        given = layers.read(payload, context)
+        given = payload  # as it is stored, for hooks that hear of one which cannot be read
         try:
+            given = layers.read(payload, context)
             services = {name: self._service(name, find) for name, find in layers.services.items()}
             for before in layers.before:
                 before(given, context)
             result = _answer(layers.job.handler(given, context, **services), context)
             for after in layers.after:
                 after(given, context, result)
+            return layers.written(result)
         except BaseException as error:
             if layers.errored and (failure := failure_of(error, context)) is not None:
                 self._tell(given, context, failure)
             raise
-        return layers.written(result)
 
     def failed(self, payload: Any, context: TaskContext, error: BaseException) -> None:
         """In any thread; raises nothing."""
@@ -214,18 +215,18 @@ class _Awaited:
 
     async def __call__(self, payload: Any, context: TaskContext) -> Any:
         layers = self._layers
-        given = layers.read(payload, context)
-        attempted = Attempted(context.task, given, context)
-        inner: Callable[[], Awaitable[Any]] = partial(self._innermost, given, context)
-        for middleware in reversed(layers.middleware):
-            inner = partial(middleware, attempted, inner)
+        given = payload
         try:
-            result = await inner()
+            given = layers.read(payload, context)
+            attempted = Attempted(context.task, given, context)
+            inner: Callable[[], Awaitable[Any]] = partial(self._innermost, given, context)
+            for middleware in reversed(layers.middleware):
+                inner = partial(middleware, attempted, inner)
+            return layers.written(await inner())
         except BaseException as error:
             if layers.errored and (failure := failure_of(error, context)) is not None:
                 await self._tell(given, context, failure)
             raise
-        return layers.written(result)
 
     async def failed(self, payload: Any, context: TaskContext, error: BaseException) -> None:
         """Raises nothing."""

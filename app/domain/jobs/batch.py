@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from app.domain.errors import QueueError
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import InvalidJob
+from app.domain.jobs.generics import models_of
 from app.domain.jobs.job import Handler, Job
 from app.domain.jobs.signature import is_coroutine_function, services_of
 from app.domain.numbers import checked_whole_number
@@ -134,7 +135,7 @@ class BatchJob(Job[P, BatchResult[R]], Generic[P, I, R]):
     def _set_models(self, payload: Any, result: Any) -> None:
         if result is not None:
             raise InvalidJob(self.type, "is a batch job: the model of an item's result stands in its brackets")
-        models = _models_of(self.__class__)
+        models = models_of(self.__class__, BatchJob) or (None, None, None)
         self.payload = payload if payload is not None else models[0]
         self.item_result = models[2]
         self.result = BatchResult[models[2] or Any]  # type: ignore[misc]  # the model is known at run time alone
@@ -143,12 +144,3 @@ class BatchJob(Job[P, BatchResult[R]], Generic[P, I, R]):
         super()._set_policies(**options)
         if self.isolation is not None or self.transactional:
             raise InvalidJob(self.type, "is a batch job: neither isolation nor transactional goes together with that")
-
-
-def _models_of(form: type) -> tuple[Any, ...]:
-    """What stands in the brackets of ``BatchJob[Payload, Item, Result]``; Any stands for no model."""
-    for base in getattr(form, "__orig_bases__", ()):
-        origin = get_origin(base)
-        if isinstance(origin, type) and issubclass(origin, BatchJob):
-            return tuple(None if model is Any or isinstance(model, TypeVar) else model for model in get_args(base))
-    return None, None, None

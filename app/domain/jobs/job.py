@@ -1,17 +1,18 @@
 """Job: the inert definition of a kind of work."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, Unpack, get_args, get_origin
+from typing import Any, Generic, TypeVar, Unpack
 
 from app.domain.errors import InvalidInput
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import CatalogNotBound, InvalidJob, JobNotInCatalog, named
+from app.domain.jobs.generics import models_of
 from app.domain.jobs.handle import TaskHandle
 from app.domain.jobs.isolation import check_isolated
 from app.domain.jobs.keep import Keep
 from app.domain.jobs.options import After, Before, EnqueueOptions, Isolation, JobOptions, Middleware, OnError
 from app.domain.jobs.queue import Home, JobQueue
-from app.domain.jobs.schemas import Schema
+from app.domain.jobs.schemas import Schema, schema_for
 from app.domain.jobs.signature import is_coroutine_function, result_of, services_of
 from app.domain.jobs.unique import Unique
 from app.domain.jobs.verbs import JobVerbs
@@ -20,7 +21,10 @@ from app.domain.moments import checked_seconds
 from app.domain.names import checked_name
 from app.domain.numbers import checked_whole_number
 from app.domain.retries import DEFAULT_RETRY, RetryPolicy, ShouldRetry
+from app.domain.tasks.new import MAX_VERSION
 from app.domain.tasks.task import WorkerTask
+
+_OPTIONS = frozenset(EnqueueOptions.__annotations__)
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -78,7 +82,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         self.__doc__ = handler.__doc__ or self.__class__.__doc__
 
     def _set_models(self, payload: Any, result: Any) -> None:
-        models = _models_of(self.__class__)
+        models = models_of(self.__class__, Job) or (None, None)
         self.payload = payload if payload is not None else models[0]
         self.result = result if result is not None else models[1]
         if self.result is None and payload is not None and self.__class__.execute is Job.execute:
@@ -114,7 +118,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         if should_retry is not None and not callable(should_retry):
             raise InvalidInput("should_retry", should_retry, "must be a function of the error")
         self.should_retry = should_retry
-        self.version = checked_whole_number("version", version, low=1)
+        self.version = checked_whole_number("version", version, low=1, high=MAX_VERSION)
         self.upcasts = Upcasts(self.type, self.version)
         self.unique = _instance("unique", unique, Unique)
         self.keep = _instance("keep", keep, Keep)
@@ -187,13 +191,17 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         schema = self.schema_of(self.payload)
         json = payload if schema is None else schema.to_json(payload, field="payload")
         self.schema_of(self.result)  # what is wrong with it must be said before anything is stored
+        if unknown := options.keys() - _OPTIONS:
+            name = min(unknown)
+            rule = f"is no option of a task of job {self.type!r}: there are {', '.join(sorted(_OPTIONS))}"
+            raise InvalidInput(name, dict(options)[name], rule)
         return {"queue": self.queue, "priority": self.priority, **options, "type": self.type, "payload": json}
 
     def handle(self, task: WorkerTask) -> TaskHandle[R]:
         return TaskHandle(task, self.bound_to, self.schema_of(self.result))
 
     def schema_of(self, model: Any) -> Schema | None:
-        return None if model is None else self.bound_to.schemas.of(model)
+        return None if model is None else schema_for(self.type, model, self.bound_to.schemas)
 
     def _own(self, hook: Any) -> tuple[Any, ...]:
         """The method of a subclass that overrides *hook*, if there is one."""
@@ -202,15 +210,6 @@ class Job(JobVerbs[P, R], Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"Job({self.type!r}, {named(self.handler)})"
-
-
-def _models_of(form: type) -> tuple[Any, Any]:
-    """What stands in the brackets of ``class SendEmail(Job[Payload, Result])``; Any stands for no model."""
-    for base in getattr(form, "__orig_bases__", ()):
-        if get_origin(base) is not None and issubclass(get_origin(base), Job):
-            models = [None if model is Any or isinstance(model, TypeVar) else model for model in get_args(base)]
-            return models[0], models[1]
-    return None, None
 
 
 def _instance(field: str, value: Any, kind: type) -> Any:

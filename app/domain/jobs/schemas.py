@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from app.domain.errors import InvalidInput
+from app.domain.jobs.errors import InvalidJob, named
 
 
 class Unfit(InvalidInput):
@@ -27,3 +28,11 @@ class Schemas(Protocol):
     def of(self, model: Any) -> Schema:
         """The schema of *model*. Raises InvalidJob for one of which no JSON can be made."""
         ...
+
+
+def schema_for(type: str, model: Any, schemas: Schemas) -> Schema:
+    """The schema of *model*, which the job of this type has. Raises InvalidJob, which names both."""
+    try:
+        return schemas.of(model)
+    except InvalidJob as error:
+        raise InvalidJob(type, f"its model {named(model)} {error.rule}") from error

@@ -1,6 +1,7 @@
 """Upcasts: the ways from the payloads of older versions to that of today."""
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,10 @@ class Upcasts:
                 raise InvalidJob(self._type, f"has an upcast from version {version} already")
             if not callable(step):
                 raise InvalidJob(self._type, f"the upcast from version {version} must be a function of the payload")
+            if inspect.iscoroutinefunction(step):
+                raise InvalidJob(
+                    self._type, f"the upcast from version {version} must be a plain function, not async def"
+                )
             self._steps[version] = step
             return step
 

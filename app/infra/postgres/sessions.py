@@ -41,7 +41,13 @@ class PostgresSessions:
 
 
 class _Session(Session):
-    """Left open by ``with context.session as session``, which would otherwise roll back what was written in it."""
+    """Left open by ``close()``, and by ``with context.session as session``: they would roll back what it has written.
+
+    It is closed with the attempt.
+    """
+
+    def close(self) -> None:
+        """Does nothing: what the handler wrote is committed, or rolled back, with its attempt."""
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if kind is not None:
@@ -50,6 +56,9 @@ class _Session(Session):
 
 class _AsyncSession(AsyncSession):
     """The same for ``async with``."""
+
+    async def close(self) -> None:
+        """As above."""
 
     async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if kind is not None:
@@ -133,7 +142,7 @@ def _commit(session: Session, guard: _Guard | None, first: First | None) -> bool
 
 def _close(session: Session) -> None:
     try:
-        session.close()
+        Session.close(session)
     except Exception as error:
         _log.warning("A handler's session could not be rolled back, its connection is given up: %s", error)
         with suppress(Exception):
