@@ -160,9 +160,10 @@ class _Notes:
         self.progress: list[tuple[float, str | None]] = []
         self.log: list[str] = []
 
-    def report(self, percent: float, message: str | None) -> None:
-        self._task.report(percent, message)
-        self.progress.append((percent, message))
+    def report(self, percent: float | None, message: str | None, checkpoint: JsonText | None = None) -> None:
+        self._task.report(percent, message, checkpoint)
+        if percent is not None:
+            self.progress.append((percent, message))
 
 
 class _Scribe(logging.Logger):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app import FailForGood, InvalidJob, JobCatalog, RetryLater, Snooze, TaskContext, TaskStatus, Unfit
+from app import BatchJob, FailForGood, InvalidJob, JobCatalog, RetryLater, Snooze, TaskContext, TaskStatus, Unfit
 from app.testing import arun_job, run_job
 from tests.testing.shop import Carrier, Order, Shipped, place, plain, ship, thank
 
@@ -158,3 +158,33 @@ def test_a_log_still_reaches_the_loggers_that_would_have_heard_it(caplog: pytest
 def test_a_plain_job_runs_as_it_is() -> None:
     """Any JSON in, any JSON out."""
     assert {"a": [1, None]} == run_job(plain, {"a": (1, None)}).result
+
+
+def test_a_checkpoint_is_with_the_task() -> None:
+    """And is no progress."""
+
+    def handler(payload: Any, context: TaskContext) -> None:
+        context.progress(50)
+        context.save_checkpoint({"page": 2})
+        raise RetryLater(0, str(context.checkpoint))
+
+    run = run_job(JobCatalog().define("job")(handler), None)
+
+    assert ({"page": 2}, "{'page': 2}") == (run.task.checkpoint, str(run.error))
+    assert [(50, None)] == run.progress
+
+
+def test_a_batch_job_runs_through() -> None:
+    """It reports by itself how far it is, and saves which items have ended."""
+
+    class Doubled(BatchJob[Any, int, int]):
+        def items(self, payload: Any, context: TaskContext) -> list[int]:
+            return [1, 2, 3]
+
+        def process(self, item: int, context: TaskContext) -> int:
+            return 2 * item
+
+    run = run_job(Doubled("doubled"), None)
+
+    assert {0: 2, 1: 4, 2: 6} == run.unwrap().results
+    assert 100 == run.progress[-1][0]

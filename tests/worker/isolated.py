@@ -94,6 +94,25 @@ def dies(payload: Any, context: TaskContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@jobs.define("saves", isolation="process", retry=Constant(0), max_attempts=2)
+def saves(payload: Any, context: TaskContext) -> Any:
+    """Dies with what it has saved; the next attempt says what it was left."""
+    if context.checkpoint is not None:
+        return context.checkpoint
+    context.progress(10)
+    for step in (1, 2, 3):
+        saved = {"step": step}
+        context.save_checkpoint(saved)
+        saved["step"] = 0  # what was saved is out of reach
+    os.kill(os.getpid(), signal.SIGKILL)
+    return None
+
+
+@jobs.define("session", isolation="process", max_attempts=1)
+def asks_for_a_session(payload: Any, context: TaskContext) -> Any:
+    return context.session
+
+
 @jobs.define("set", isolation="process")
 def a_set(payload: Any, context: TaskContext) -> Any:
     return {1}

@@ -170,3 +170,20 @@ async def test_what_a_handler_leaves_behind_does_not_report_for_the_next_task(ri
 
     assert (TaskStatus.COMPLETED, "late") == (rig.find(late).status, rig.find(late).progress_message)
     assert (TaskStatus.COMPLETED, None) == (rig.find(other).status, rig.find(other).progress_message)
+
+
+async def test_a_checkpoint_crosses_over_at_once(rig: Rig) -> None:
+    """The last one is with the worker when the process dies, and the next attempt goes on from it."""
+    done = await rig.drained(rig.enqueue("saves"))
+
+    assert (TaskStatus.COMPLETED, 2, {"step": 3}) == (done.status, done.attempts, done.result), done.errors
+    assert ["ProcessDied"] == [error.type.rpartition(".")[2] for error in done.errors]
+
+
+async def test_a_process_of_its_own_has_no_session_and_says_so(rig: Rig) -> None:
+    """Whether or not the queue is in memory; it is the error that it would be in the worker."""
+    [error] = (await rig.drained(rig.enqueue("session"))).errors
+
+    assert "app.domain.jobs.sessions.NoDatabase" == error.type
+    assert "a handler in a process of its own has no session" in error.message
+    assert "NoDatabase" in error.traceback

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from app.domain.errors import InvalidInput
 from app.domain.jobs.errors import AttemptTimedOut
@@ -10,6 +10,12 @@ from app.domain.jobs.sessions import NoDatabase, OpenSession
 from app.domain.json import JsonText
 from app.domain.tasks.failures import MAX_MESSAGE, storable
 from app.domain.tasks.task import WorkerTask
+
+
+class Report(Protocol):
+    """Hears what a handler says, in its own thread: how far it has come, or, without a percentage, what it saves."""
+
+    def __call__(self, percent: float | None, message: str | None, checkpoint: JsonText | None = None, /) -> None: ...
 
 
 def _no_session() -> OpenSession:
@@ -47,7 +53,7 @@ class TaskContext:
         worker_id: str,
         *,
         shutting_down: Callable[[], bool] = lambda: False,
-        report: Callable[..., None] = lambda percent, message, checkpoint=None: None,
+        report: Report = lambda percent, message, checkpoint=None: None,
         open_session: Callable[[], OpenSession] = _no_session,
     ) -> None:
         self.task = task
@@ -81,7 +87,7 @@ class TaskContext:
 
         Made when first asked for, on the queue's engine. It commits when the handler has returned, before the task is
         completed, or together with it where the job is ``transactional``; it rolls back when the attempt fails in any
-        way, and is closed with it. Raises NoDatabase for a queue in memory.
+        way, and is closed with it. Raises NoDatabase for a queue in memory, and in a process of the handler's own.
         """
         if self.opened is None:
             self.opened = self._open_session()

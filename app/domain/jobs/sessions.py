@@ -12,11 +12,12 @@ First = Callable[[Any], bool]
 class NoDatabase(QueueError):
     """A handler asked for ``context.session`` where there is no database."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "context.session: there is no database here, this queue lives in memory;"
-            " give the container an engine or a database_url"
-        )
+    def __init__(
+        self,
+        said: str = "context.session: there is no database here, this queue lives in memory;"
+        " give the container an engine or a database_url",
+    ) -> None:
+        super().__init__(said)
 
 
 class CommitRefused(QueueError):

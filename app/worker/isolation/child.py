@@ -15,7 +15,20 @@ from typing import Self
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.isolation import ProcessDied
 from app.worker.isolation.logs import log_again
-from app.worker.isolation.messages import HEAD, Answer, Begun, End, Logged, Reported, Run, SetUp, Stop, framed, unframed
+from app.worker.isolation.messages import (
+    HEAD,
+    Answer,
+    Begun,
+    End,
+    Logged,
+    Reported,
+    Run,
+    Saved,
+    SetUp,
+    Stop,
+    framed,
+    unframed,
+)
 
 START = 60.0
 """Seconds a process may take to come up, and to import what a job needs."""
@@ -93,6 +106,8 @@ class ChildProcess:
                     return None
                 case Reported(percent, message):
                     context.progress(percent, message)
+                case Saved(checkpoint):
+                    context.save_checkpoint(checkpoint.decoded())
                 case Logged() as logged:
                     log_again(logged)
 

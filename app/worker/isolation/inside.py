@@ -18,9 +18,10 @@ from app.domain.jobs.answers import FailForGood
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
 from app.domain.jobs.schemas import Unfit
+from app.domain.jobs.sessions import NoDatabase, OpenSession
 from app.domain.json import JsonText
 from app.worker.isolation.logs import LogSender
-from app.worker.isolation.messages import HEAD, Answer, Begun, End, Reported, Run, SetUp, Stop, framed, unframed
+from app.worker.isolation.messages import HEAD, Answer, Begun, End, Reported, Run, Saved, SetUp, Stop, framed, unframed
 from app.worker.isolation.progress import LatestProgress
 from app.worker.isolation.raised import Raised
 
@@ -49,6 +50,13 @@ def _end_with(lifeline: int) -> None:
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _no_session() -> OpenSession:
+    raise NoDatabase(
+        "context.session: a handler in a process of its own has no session; open one there on an engine of your own, or"
+        " define the job without isolation"
+    )
 
 
 class Inside:
@@ -87,14 +95,21 @@ class Inside:
 
     def _answer(self, order: Run) -> Answer:
         self._stopping = self._stopping or order.stopping
-        progress = LatestProgress(lambda percent, message: self._tell(Reported(percent, message)))
+        progress = LatestProgress(
+            lambda percent, message: self._tell(Reported(percent, message)),
+            lambda checkpoint: self._tell(Saved(checkpoint)),
+        )
         try:
             job = order.place.find()
             payload = order.payload
             if job.payload is not None:
                 payload = self._schemas.of(job.payload).from_json(payload, field="payload")
             context = TaskContext(
-                order.task, order.worker_id, shutting_down=lambda: self._stopping, report=progress.report
+                order.task,
+                order.worker_id,
+                shutting_down=lambda: self._stopping,
+                report=progress.report,
+                open_session=_no_session,
             )
             self._tell(Begun())
             result = job.handler(payload, context)

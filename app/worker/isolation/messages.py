@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.jobs.schemas import Schemas
+from app.domain.json import JsonText
 from app.domain.tasks.task import WorkerTask
 from app.worker.isolation.place import Place
 from app.worker.isolation.raised import Raised
@@ -58,6 +59,13 @@ class Reported:
 
     percent: float
     message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint."""
+
+    checkpoint: JsonText
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def generate(
     context = TaskContext(
         task or a_task(type="report:generate", started_at=NOON),
         "worker-1",
-        report=lambda percent, message: reports.append((percent, message)),
+        report=lambda *report: reports.append(report[:2]),
     )
     return generate_report(
         payload, context, folder=folder, statistics=lambda: STATS, newest=lambda limit: list(tasks)[:limit]
