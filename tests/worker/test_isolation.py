@@ -1,12 +1,15 @@
 """Isolation: handlers in processes of their own are told what others are, and answer as others do."""
 
+import asyncio
 import logging
 import os
+from typing import Any
 
 import pytest
 
 from app import JobCatalog, TaskContext, TaskQueueContainer, TaskStatus
 from app.infra.settings import Settings
+from app.worker.isolation import child
 from tests.worker import isolated
 from tests.worker.conftest import QUICK
 from tests.worker.running import Rig
@@ -187,3 +190,43 @@ async def test_a_process_of_its_own_has_no_session_and_says_so(rig: Rig) -> None
     assert "app.domain.jobs.sessions.NoDatabase" == error.type
     assert "a handler in a process of its own has no session" in error.message
     assert "NoDatabase" in error.traceback
+
+
+async def no_process(*given: Any) -> Any:
+    raise OSError("there can be no more processes")
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [(child.ChildProcess, "started", no_process), (child, "START", 0)],
+    ids=["none can be started", "it takes too long"],
+)
+async def test_what_comes_after_a_start_that_failed_is_on_its_time(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, place: object, name: str, value: object
+) -> None:
+    """Its handler was never called, but the middleware around it has no end of its own."""
+    monkeypatch.setattr(place, name, value)
+
+    async def endless(attempt: object, inner: Any) -> Any:
+        try:
+            return await inner()
+        finally:
+            await asyncio.sleep(3600)
+
+    catalog = JobCatalog(middleware=[endless])
+    job = isolated.jobs.get("pid")
+    assert job is not None
+    job.catalog = None
+    catalog.add(job)
+    tasks = TaskQueueContainer(settings=Settings(in_memory=True, **QUICK), jobs=catalog)
+    late = Rig(tasks, catalog)
+    task = late.enqueue("pid", timeout=0.3, max_attempts=1)
+    try:
+        async with late.working():
+            found = await late.until(task, TaskStatus.FAILED)
+    finally:
+        job.catalog = None
+        job.join(isolated.jobs)
+
+    assert "AttemptTimedOut: no result within 0.3 s" == found.error
+    await tasks.aclose()

@@ -12,7 +12,7 @@ from app.domain.jobs.schemas import Schema, Schemas
 from app.domain.json import decoded
 from app.domain.tasks.task import WorkerTask
 from app.worker.isolation.child import ChildProcess
-from app.worker.isolation.messages import Run, SetUp
+from app.worker.isolation.messages import Answer, Run, SetUp
 from app.worker.isolation.place import Place
 
 _log = logging.getLogger("app.worker")
@@ -26,7 +26,7 @@ class ProcessPool:
 
     One that has run *tasks* tasks is replaced. *memory* is the bytes of address space that each may take. An attempt
     that has to wait for a process is not on its time: ``waits`` is told of its task when it begins to wait, ``begins``
-    when its handler is called.
+    when its handler is called, or will not be.
     """
 
     def __init__(
@@ -81,13 +81,33 @@ class ProcessPool:
         self._idle.clear()
 
     async def _run(self, place: Place, payload: Any, context: TaskContext, schemas: Schemas) -> str:
-        task = context.task
+        task, begun = context.task, False
+
+        def begins() -> None:
+            nonlocal begun
+            begun = True
+            self._begins(task)
+
         self._waits(task)
+        try:
+            answer = await self._answer(place, payload, context, schemas, begins)
+            if answer.raised is not None:
+                raise answer.raised.error()
+        except BaseException:
+            if not begun:
+                begins()  # hooks and middleware come after this, and must not take for ever
+            raise
+        assert answer.result is not None  # noqa: S101  # without an error there is one
+        return answer.result
+
+    async def _answer(
+        self, place: Place, payload: Any, context: TaskContext, schemas: Schemas, begins: Callable[[], None]
+    ) -> Answer:
         async with self._room:
             child = await self._child(schemas)
-            order = Run(place, task, payload, context.worker_id, self._max_result, context.is_shutting_down())
+            order = Run(place, context.task, payload, context.worker_id, self._max_result, context.is_shutting_down())
             try:
-                answer = await child.run(order, context, lambda: self._begins(task))
+                answer = await child.run(order, context, begins)
             except BaseException:
                 # Late, unwanted or dead: whatever it is doing, nobody waits for it any more.
                 child.kill()
@@ -96,10 +116,7 @@ class ProcessPool:
                 child.end()
             else:
                 self._idle.append(child)
-        if answer.raised is not None:
-            raise answer.raised.error()
-        assert answer.result is not None  # noqa: S101  # without an error there is one
-        return answer.result
+        return answer
 
     async def _child(self, schemas: Schemas) -> ChildProcess:
         while self._idle:
