@@ -194,6 +194,7 @@ class Tick:
         left = self._interrupt_at - self._loop.time()
         if self._stopping.requested:
             left = min(left, self._options.shutdown_grace)
+            stint.slots.tell_stopping()
         if stint.slots.running == 0 or left <= 0:
             return
         ended = asyncio.ensure_future(stint.slots.wait_until_empty())

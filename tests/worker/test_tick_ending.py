@@ -6,15 +6,18 @@ import signal
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app import InvalidInput, TaskContext, TaskStatus, WorkerTask
+from app import InvalidInput, TaskContext, TaskQueueContainer, TaskStatus, WorkerTask
+from app.infra.settings import Settings
 from app.usecases.tasks.claim import ClaimTask
 from app.usecases.workers import RegisterWorker
 from tests.examples import a_node
 from tests.faults.waiting import soon
+from tests.worker import isolated
 from tests.worker.running import Rig
 from tests.worker.runs import assert_nothing_is_left
 from tests.worker.ticks import echo, forever
@@ -74,6 +77,22 @@ async def test_sigterm_ends_a_tick_in_good_order(rig: Rig) -> None:
     assert "put everything in order" == rig.find(task).result
     assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
     assert_nothing_is_left(rig)
+
+
+async def test_a_handler_in_a_process_of_its_own_hears_that_a_tick_stops(settings: Settings, tmp_path: Path) -> None:
+    """At once, and not only when its grace is over; so it completes."""
+    tasks = TaskQueueContainer(settings=settings, jobs=isolated.jobs)
+    rig, file = Rig(tasks, isolated.jobs), tmp_path / "pids"
+    task = rig.enqueue("sleeps", {"file": str(file), "polite": True})
+    worker = tasks.worker()
+    tick = asyncio.create_task(worker.tick(budget=60))
+    await soon(file.exists, within=20, what="the handler has begun")
+
+    worker.stop()
+    assert 1 == await asyncio.wait_for(tick, 20)
+
+    assert (TaskStatus.COMPLETED, 1) == (rig.find(task).status, rig.find(task).attempts)
+    await tasks.aclose()
 
 
 async def test_a_cancelled_tick_gives_everything_back(rig: Rig) -> None:
