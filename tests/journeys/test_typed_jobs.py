@@ -204,7 +204,7 @@ async def test_a_model_that_cannot_be_written_is_refused(settings: Settings, mod
     job = catalog.define("job", **models)(lambda payload, context: None)
     tasks = TaskQueueContainer(settings=settings, jobs=catalog)
 
-    with pytest.raises(InvalidJob, match="'Unwritable': cannot be the model of a payload or result"):
+    with pytest.raises(InvalidJob, match="its model Unwritable cannot be the model of a payload or result"):
         tasks.worker()
     with pytest.raises(InvalidJob, match="Unwritable"):
         job.enqueue(LETTER if "result" in models else Unwritable())

@@ -1,5 +1,6 @@
 """Models at their edges: what cannot be stored or read back is refused, and everybody hears of it."""
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -29,6 +30,10 @@ class Raw(BaseModel):
 
 class Hidden(BaseModel):
     password: SecretStr
+
+
+def nothing(payload: Any, context: TaskContext) -> None:
+    """Does nothing."""
 
 
 async def test_models_with_aliases_are_stored_as_they_are_read(rig: Rig) -> None:
@@ -85,7 +90,7 @@ async def test_hooks_hear_of_a_payload_that_cannot_be_read(rig: Rig) -> None:
 def test_a_secret_is_no_payload() -> None:
     """It would be stored as asterisks, and the handler would get those; the error names job and model."""
     jobs = JobCatalog()
-    job = jobs.define("hides", payload=Hidden)(lambda payload, context: None)
+    job: Job[Any, Any] = jobs.add(Job("hides", nothing, payload=Hidden))
     tasks = TaskQueueContainer(settings=Settings(in_memory=True), jobs=jobs)
 
     with pytest.raises(InvalidJob, match=r"'hides': its model Hidden holds a secret"):
@@ -97,7 +102,7 @@ def test_a_secret_is_no_payload() -> None:
 def test_bytes_that_are_no_text_are_unfit() -> None:
     """At the enqueue, as Unfit, with nothing stored."""
     jobs = JobCatalog()
-    job = jobs.define("raw", payload=Raw)(lambda payload, context: None)
+    job: Job[Any, Any] = jobs.add(Job("raw", nothing, payload=Raw))
     tasks = TaskQueueContainer(settings=Settings(in_memory=True), jobs=jobs)
 
     with pytest.raises(Unfit, match="payload"):
@@ -112,9 +117,10 @@ def test_what_is_no_option_is_refused_by_name(option: str) -> None:
     jobs = JobCatalog()
     job = jobs.define("plain")(lambda payload, context: None)
     TaskQueueContainer(settings=Settings(in_memory=True), jobs=jobs)
+    options: dict[str, Any] = {option: 1}
 
     with pytest.raises(InvalidInput, match=f"{option}: is no option .* correlation_id, delay"):
-        job.enqueue({}, **{option: 1})
+        job.enqueue({}, **options)
 
 
 def test_models_are_read_through_generic_bases() -> None:
@@ -137,7 +143,7 @@ def test_models_are_read_through_generic_bases() -> None:
     class Below(Both):
         pass
 
-    jobs = [Numbers("numbers"), Both("both"), Below("below")]
+    jobs: list[Job[Any, Any]] = [Numbers("numbers"), Both("both"), Below("below")]
 
     assert [(int, str), (str, int), (str, int)] == [(job.payload, job.result) for job in jobs]
 
@@ -152,13 +158,13 @@ def test_what_could_never_work_is_refused_at_its_definition(kind: str) -> None:
 
     async def awaits(payload: Any) -> Any: ...
 
+    define: dict[str, Callable[[], object]] = {
+        "generator": lambda: jobs.define("yields")(yields),
+        "upcast": lambda: jobs.define("old", version=2)(lambda payload, context: None).upcast(1)(awaits),
+        "version": lambda: jobs.define("new", version=40_000)(lambda payload, context: None),
+    }
     with pytest.raises((InvalidJob, InvalidInput)):
-        if kind == "generator":
-            jobs.define("yields")(yields)
-        elif kind == "upcast":
-            jobs.define("old", version=2)(lambda payload, context: None).upcast(1)(awaits)
-        else:
-            jobs.define("new", version=40_000)(lambda payload, context: None)
+        define[kind]()
 
 
 @pytest.mark.parametrize("transactional", [False, True])
