@@ -26,7 +26,7 @@ from app.domain.jobs.keep import Keep
 from app.domain.jobs.options import JobCall, Middleware
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Unfit
-from app.domain.jobs.sessions import CommitRefused, NoDatabase
+from app.domain.jobs.sessions import CommitRefused, NoDatabase, NoSessionForItems
 from app.domain.jobs.unique import Unique
 from app.domain.retries import Constant, Exponential, Linear, RetryPolicy
 from app.domain.tasks.errors import IllegalTransition, LeaseLost, TaskHeld, TaskNotFound
@@ -82,6 +82,7 @@ __all__ = [
     "NewTask",
     "NewerVersion",
     "NoDatabase",
+    "NoSessionForItems",
     "Outcome",
     "ProcessDied",
     "QueueError",

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from app.domain.jobs.batch import BatchJob
 from app.domain.jobs.job import Job
-from app.domain.jobs.sessions import First, NoSessions, OpenSession, Sessions
+from app.domain.jobs.sessions import First, NoSessions, NoSessionsForItems, OpenSession, Sessions
 from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
@@ -33,6 +34,8 @@ class JobSessions:
 
     @staticmethod
     def of(job: Job[Any, Any], sessions: Sessions, unit_of_work: UnitOfWork | None) -> "JobSessions":
+        if isinstance(job, BatchJob):
+            sessions = NoSessionsForItems()
         return JobSessions(sessions, unit_of_work, asynchronous=job.is_asynchronous, transactional=job.transactional)
 
     def end(self, opened: OpenSession, task: WorkerTask, completed: Completed) -> Outcome | None:

@@ -184,6 +184,25 @@ async def test_an_attempt_that_is_given_back_remembers_its_items(rig: Rig) -> No
     assert dict.fromkeys(range(20), 1) == job.runs
 
 
+@pytest.mark.parametrize("kind", ["thread", "loop"])
+async def test_items_have_no_session_of_the_attempt(rig: Rig, kind: str) -> None:
+    """Rolled back with a failed attempt, it would take along what is remembered as done."""
+
+    class InThread(Doing):
+        def process(self, item: int, context: TaskContext) -> int:
+            return int(context.session.execute(None))
+
+    class OnLoop(Doing):
+        async def process(self, item: int, context: TaskContext) -> int:
+            return int(await context.session.execute(None))
+
+    rig.jobs.add(InThread() if kind == "thread" else OnLoop())
+    found = await rig.drained(enqueue(rig, 2, max_attempts=1))
+
+    assert "2 of 2 items failed: item 0: NoSessionForItems:" in (found.error or "")
+    assert "open a session per item, from a service" in (found.error or "")
+
+
 async def test_a_result_that_does_not_fit_fails_the_task_for_good(rig: Rig) -> None:
     """Another attempt would bring the same again; the message says that the item was done."""
 

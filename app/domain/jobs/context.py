@@ -87,7 +87,8 @@ class TaskContext:
 
         Made when first asked for, on the queue's engine. It commits when the handler has returned, before the task is
         completed, or together with it where the job is ``transactional``; it rolls back when the attempt fails in any
-        way, and is closed with it. Raises NoDatabase for a queue in memory, and in a process of the handler's own.
+        way, and is closed with it. Raises NoDatabase for a queue in memory, and in a process of the handler's own;
+        NoSessionForItems in a batch job.
         """
         if self.opened is None:
             self.opened = self._open_session()

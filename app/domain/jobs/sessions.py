@@ -31,6 +31,16 @@ class CommitRefused(QueueError):
         )
 
 
+class NoSessionForItems(QueueError):
+    """The handler of a batch job asked for ``context.session``, which belongs to an attempt and not to an item."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "context.session: this is a batch job, whose items run beside each other and outlive a failed attempt:"
+            " open a session per item, from a service"
+        )
+
+
 class OpenSession(Protocol):
     """The session of one attempt. It takes a connection with its first statement, and not before.
 
@@ -71,3 +81,13 @@ class NoSessions:
 
     def open(self, *, asynchronous: bool, guarded: bool) -> OpenSession:
         raise NoDatabase
+
+
+class NoSessionsForItems:
+    """Implements Sessions for batch jobs.
+
+    What an item wrote would be rolled back with its attempt, and the checkpoint says all the same that it is done.
+    """
+
+    def open(self, *, asynchronous: bool, guarded: bool) -> OpenSession:
+        raise NoSessionForItems
