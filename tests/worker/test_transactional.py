@@ -1,8 +1,10 @@
 """Transactional jobs: what the handler wrote and the completion of its task are committed together, or neither."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
@@ -193,3 +195,32 @@ async def _through(url: str, asynchronous: bool, at_commit: Callable[[Session], 
     found = rig.find(task)
     await tasks.aclose()
     return told, found
+
+
+async def test_progress_of_a_task_whose_row_is_held_holds_nobody_up(rig: Rig, database_url: str) -> None:
+    """As a session does while it commits: what others have ended in goes through, and the next report as well."""
+    held, free = asyncio.Event(), asyncio.Event()
+
+    async def reports(payload: Any, context: TaskContext) -> None:
+        await held.wait()
+        context.progress(50)
+        await free.wait()
+        context.progress(60)
+
+    async def other(payload: Any, context: TaskContext) -> None:
+        pass
+
+    rig.define("reports", reports)
+    rig.define("other", other)
+    task = rig.enqueue("reports")
+    async with rig.working():
+        await rig.until(task, TaskStatus.RUNNING)
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SELECT FROM worker.tasks WHERE id = %s FOR UPDATE", (task.id,))
+            held.set()
+            await rig.until(rig.enqueue("other"), TaskStatus.COMPLETED, within=5)
+            progress = rig.find(task).progress
+        free.set()
+        found = await rig.until(task, TaskStatus.COMPLETED)
+
+    assert (None, 60) == (progress, found.progress)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine
 
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed, Failed, RetryIn
-from app.domain.tasks.repository import ClaimRequest, Position, Settlement
+from app.domain.tasks.repository import ClaimRequest, Position, Progress, Settlement
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
@@ -247,6 +247,19 @@ def test_settling_finds_its_tasks_by_their_ids(tasks: PostgresTasks, explained: 
 
         assert ([], 0, {"tasks_pkey"}) == (plan.read_through, plan.sorted, plan.indexes)
         assert plan.buffers <= EACH * BATCH
+
+
+def test_reporting_progress_finds_its_tasks_by_their_ids(tasks: PostgresTasks, explained: Explained) -> None:
+    """
+    First those that nobody holds, and then these.
+    """
+    claimed = tasks.claim(asked("default")).tasks
+    reports = [Progress(task_id=task.id, lease_seq=task.lease_seq, percent=50, message="half") for task in claimed]
+
+    [plan] = explained(lambda: tasks.progress(reports))
+
+    assert ([], 0, {"tasks_pkey"}, set()) == (plan.read_through, plan.sorted, plan.indexes, plan.whole_indexes)
+    assert plan.buffers <= EACH * BATCH
 
 
 def test_a_task_is_found_by_its_id(connection: Connection, tasks: PostgresTasks, explained: Explained) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     ColumnElement,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    any_,
     bindparam,
     case,
     cast,
@@ -52,8 +54,11 @@ _raised = tasks.c.lease_seq + bindparam("raised", type_=Integer)
 
 
 def _holds_lease(given: ValuesById) -> Any:
+    return and_(given.names(tasks.c.id), _fenced(given))
+
+
+def _fenced(given: ValuesById) -> Any:
     return and_(
-        given.names(tasks.c.id),
         tasks.c.lease_seq == given.of(tasks.c.id, "lease_seq"),  # the fence: a newer claim wins
         tasks.c.status == _RUNNING,
     )
@@ -154,9 +159,19 @@ def _settled_before() -> Any:
 def _report() -> Any:
     reported = ValuesById("reported", **_LEASE, percent=Double, message=Text, checkpoint=Text)
     percent, message = reported.of(tasks.c.id, "percent"), reported.of(tasks.c.id, "message")
+    # A session that completes its task holds the row until it has committed, and nobody's outcome waits for that here.
+    free = (
+        select(tasks.c.id)
+        .where(_holds_lease(reported))
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("free")
+        .prefix_with("MATERIALIZED")
+    )
+    # As one array again, for there is nothing to choose about how its rows are found: see ValuesById.
+    ids = select(func.array_agg(free.c.id)).scalar_subquery()
     return (
         update(tasks)
-        .where(_holds_lease(reported))
+        .where(tasks.c.id == any_(cast(ids, ARRAY(Uuid))), _fenced(reported))
         .values(
             progress=func.coalesce(percent, tasks.c.progress),
             progress_message=case((percent.is_(None), tasks.c.progress_message), else_=message),
