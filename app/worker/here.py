@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from app.domain.errors import InvalidInput
 from app.domain.identifiers import TaskId
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
@@ -17,6 +18,7 @@ from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.task import WorkerTask
 from app.worker.calls import Calls, Offload
+from app.worker.failing import cannot_be_stored
 from app.worker.sessions import roll_back
 
 WORKER_ID = "here"
@@ -77,7 +79,7 @@ class Here:
                 returned = await call.function(task.payload, context)
             else:
                 returned = await in_thread(partial(call.function, task.payload, context))
-            stored = JsonText.of(returned, field="result", limit=self._max_result)
+            stored = self._stored(returned)
             if context.opened is not None:
                 # Nothing but the session is to be committed: the task is stored nowhere.
                 commit = context.opened.commit
@@ -99,6 +101,12 @@ class Here:
         schema = None if job.result is None else self._schemas.of(job.result)
         result = task.result if schema is None else schema.from_json(task.result, field="result")
         return Outcome(result=result, error=None, task=task, duration=duration)
+
+    def _stored(self, returned: Any) -> JsonText:
+        try:
+            return JsonText.of(returned, field="result", limit=self._max_result)
+        except InvalidInput as error:
+            raise cannot_be_stored(returned, error) from error
 
     def _task(self, job: Job[Any, Any], payload: Any) -> WorkerTask:
         now = datetime.now(UTC)

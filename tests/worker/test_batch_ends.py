@@ -14,7 +14,7 @@ from app import (
     TaskContext,
     TaskStatus,
 )
-from tests.faults.waiting import soon
+from tests.faults.waiting import eventually, soon
 from tests.worker.batches import AGAIN, Doing, Numbers, OnTheLoop, enqueue
 from tests.worker.running import Rig
 
@@ -113,6 +113,29 @@ async def test_items_that_were_done_before_a_timeout_are_not_done_again(rig: Rig
     assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
     assert dict.fromkeys(range(10), 1) == job.runs
     assert found.errors[0].type.endswith("AttemptTimedOut")
+
+
+async def test_items_that_end_after_a_timeout_are_remembered_while_others_cannot_be_stopped(rig: Rig) -> None:
+    """As long as the attempt is not left: of two that end shortly after one another, the second one too."""
+    goes_on = threading.Event()
+
+    class Stuck(Doing):
+        def process(self, item: int, context: TaskContext) -> int:
+            if context.task.attempts == 2:
+                goes_on.set()
+            elif item == 0:
+                goes_on.wait(10)
+            else:
+                eventually(context.is_shutting_down, what="the timeout")
+                if item == 2:
+                    eventually(lambda: context.checkpoint is not None, what="the first one is remembered")
+            return self.do(item)
+
+    job = rig.jobs.add(Stuck())
+    found = await rig.drained(enqueue(rig, 3, timeout=0.3))
+
+    assert (TaskStatus.COMPLETED, 2) == (found.status, found.attempts)
+    assert {0: 2, 1: 1, 2: 1} == job.runs
 
 
 @pytest.mark.parametrize("kind", ["thread", "loop"])
