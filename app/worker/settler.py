@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from app.domain.errors import QueueError
 from app.domain.identifiers import TaskId
@@ -148,12 +149,16 @@ class Settler:
             self._stored(len(batch))
 
     async def _settle_in_doubt(self, ended: Settlement, completed: Completed | None) -> None:
-        if not await until_done(
-            "Settling",
-            lambda: self._unit_of_work.arun(SettleInDoubt(), ended, completed),
-            asyncio.Event(),
-            despite=Exception,
-        ):
+        async def kept(one: Settlement, despite: type[Exception]) -> bool | None:
+            call = partial(self._unit_of_work.arun, SettleInDoubt(), one, completed)
+            return await until_done("Settling", call, asyncio.Event(), despite=despite)
+
+        try:
+            accepted = await kept(ended, QueueError)
+        except Exception as error:
+            ended = _not_storable(ended, error)
+            accepted = await kept(ended, Exception)
+        if not accepted:
             self.refused(ended.task.id)
         if isinstance(ended.outcome, RetryIn | Snoozed):
             self._on_put_back(ended.outcome.delay)
@@ -213,6 +218,11 @@ class Settler:
         except QueueError:
             raise
         except Exception as error:
-            _log.exception("The outcome of task %s cannot be stored; it is stored as failed", one.task.id)
-            failure = Failure("OutcomeNotStorable", f"the database refused the outcome: {type(error).__name__}")
-            await self._store([Settlement(one.task, Failed(failure))], [])
+            await self._store([_not_storable(one, error)], [])
+
+
+def _not_storable(one: Settlement, error: Exception) -> Settlement:
+    """What is stored instead of *one*, which the database refuses with *error*."""
+    _log.error("The outcome of task %s cannot be stored; it is stored as failed", one.task.id, exc_info=error)
+    failure = Failure("OutcomeNotStorable", f"the database refused the outcome: {type(error).__name__}")
+    return Settlement(one.task, Failed(failure))
