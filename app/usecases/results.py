@@ -2,11 +2,13 @@
 
 import asyncio
 import concurrent.futures
+import logging
 import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +21,8 @@ from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.usecases.bound import Bound
 from app.usecases.transaction import Transaction
+
+_log = logging.getLogger("app.worker")
 
 FIRST_STEP, LONGEST_STEP = 0.05, 1.0
 """Seconds from one look at a task to the next; the last is what a notification that got lost costs."""
@@ -149,10 +153,11 @@ class ResultWaiter:
             self._begin()
         wait = _Wait(task_id, timeout)
         with self._changed:
-            self._waits.setdefault(task_id, set()).add(wait)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="app-results", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="app-results", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._waits.setdefault(task_id, set()).add(wait)
             self._changed.notify_all()
         return wait
 
@@ -180,12 +185,23 @@ class ResultWaiter:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        look = self._make_look()
-        while (ids := self._next()) is not None:
-            if ids:
-                self._answer(look, ids)
-            self._listen()
-            time.sleep(REST)
+        look: Bound[[Sequence[TaskId]], Look] | None = None
+        try:
+            while (ids := self._next()) is not None:
+                try:
+                    look = look or self._make_look()
+                    if ids:
+                        self._answer(look, ids)
+                    self._listen()
+                except Exception:  # of what is made here: those who wait may have time until it can be
+                    _log.exception("Waiting for results failed; going on")
+                    self._stop_listening()
+                    time.sleep(LONGEST_STEP)
+                time.sleep(REST)
+        finally:
+            with self._changed:
+                if self._thread is threading.current_thread():
+                    self._thread = None
 
     def _next(self) -> list[TaskId] | None:
         """Wait until something is to be looked at, or asked; None when nobody waits any more."""
@@ -255,6 +271,14 @@ class ResultWaiter:
         """Those who wait for these, and need not any longer."""
         with self._changed:
             return [wait for task_id in ids for wait in self._waits.pop(task_id, ())]
+
+    def _stop_listening(self) -> None:
+        with self._changed:
+            notifications, self._notifications = self._notifications, None
+            self._ask_at = math.inf
+        if notifications is not None:
+            with suppress(Exception):  # it may never have begun
+                notifications.stop()
 
     def _listen(self) -> None:
         with self._changed:

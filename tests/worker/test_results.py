@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app import (
+    DatabaseUnavailable,
     InvalidInput,
     Job,
     LoopIsRunning,
@@ -217,3 +218,53 @@ async def test_closing_the_container_ends_the_waiting(rig: Rig) -> None:
     with pytest.raises(Exception, match="closed while a result was waited for"):
         await waiting
     assert not [one.name for one in threading.enumerate() if one.name == "app-notifications"]
+
+
+@pytest.mark.parametrize("broken", ["_make_look", "_make_notifications"])
+async def test_an_error_in_the_waiter_does_not_end_the_waiting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """What could not be made is made later, for those who wait already and for those who come."""
+    double = doubling(rig)
+    waiter = rig.tasks.result_waiter()
+    make, calls = getattr(waiter, broken), []
+
+    def fails_once() -> Any:
+        calls.append(broken)
+        if len(calls) == 1:
+            raise RuntimeError("can't start new thread")
+        return make()
+
+    monkeypatch.setattr(waiter, broken, fails_once)
+    first = await double.aenqueue(Number(1))
+    waiting = asyncio.create_task(first.aresult(timeout=10))
+    await soon(lambda: calls, what="it fails")
+    async with rig.working():
+        results = [await waiting, await (await double.aenqueue(Number(2))).aresult(timeout=10)]
+
+    assert [Number(2), Number(4)] == results
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_waiter_whose_thread_has_ended_gets_another(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what no guard holds up, or because there was none to be had: the next who waits starts one."""
+    task = await doubling(rig).aenqueue(Number(1))
+    await rig.tasks.worker().drain()
+    waiter = rig.tasks.result_waiter()
+
+    def ends() -> Any:
+        raise SystemExit
+
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="new thread"):
+            waiter._join(task.id, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(waiter, "_make_look", ends)
+        with pytest.raises(DatabaseUnavailable):
+            await waiter.await_(task.id, 0)
+
+    assert {"value": 2} == (await waiter.await_(task.id, 10)).result
