@@ -57,9 +57,11 @@ class Attempted:
 
 
 class Calls:
-    """The calls of a catalog, made once and before anything runs, so that what cannot work is said then.
+    """The calls of a catalog, each made once, when it is first asked for.
 
-    Without *isolate* every handler runs in this process, whatever its job says.
+    Who runs for long has them all made before anything runs, so that what cannot work is said then; who comes for one
+    task neither pays for all the other jobs nor depends on them. Without *isolate* every handler runs in this process,
+    whatever its job says.
     """
 
     def __init__(
@@ -73,18 +75,25 @@ class Calls:
         sessions: Sessions | None = None,
         unit_of_work: UnitOfWork | None = None,
     ) -> None:
-        """Transactional jobs are settled by *unit_of_work* in a session of *sessions*. Raises InvalidJob."""
+        """Transactional jobs are settled by *unit_of_work* in a session of *sessions*."""
+        self._jobs = jobs
         self._sessions = sessions or NoSessions()
         self._unit_of_work = unit_of_work
         self._schemas = schemas
         self._services = services
         self._offload = offload
         self._isolate = isolate
-        self._calls = {job.type: self._call(job) for job in jobs}
+        self._calls: dict[str, Call] = {}
+
+    def make_all(self) -> None:
+        """Raises InvalidJob when there is one that cannot work here."""
+        for job in self._jobs:
+            self.of(job)
 
     def of(self, job: Job[Any, Any]) -> Call:
+        """Raises InvalidJob when it cannot work here."""
         call = self._calls.get(job.type)
-        if call is None:  # defined since
+        if call is None:
             call = self._calls[job.type] = self._call(job)
         return call
 

@@ -167,7 +167,7 @@ class _Visit:
         """The task as it was claimed; it is settled now. Raises DatabaseUnavailable when it may not be."""
         stint = self.stint
         try:
-            task = await bounded(stint.unit_of_work.arun(self._claim, stint.node))
+            task = await bounded(stint.unit_of_work.arun(self._claimed, stint.node))
         except DatabaseUnavailable as error:
             if error.outcome_unknown:
                 await stint.leave(in_doubt=True)
@@ -185,6 +185,11 @@ class _Visit:
         if not stored:
             reason = f"how task {task.id} ended could not be stored within {FLUSH_TIMEOUT:g} s; it will be run again"
             raise DatabaseUnavailable(reason, outcome_unknown=True)
+        return task
+
+    def _claimed(self, tx: Transaction, node: WorkerNode) -> WorkerTask:
+        task = self._claim(tx, node)
+        self.stint.slots.prepare(task)  # what cannot be run here is neither stored nor taken
         return task
 
     def _watched(self, calls: Calls) -> Calls:

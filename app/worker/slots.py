@@ -98,6 +98,16 @@ class Slots:
     def task_ids(self) -> set[TaskId]:
         return {attempt.task.id for attempt in self._attempts}
 
+    def prepare(self, task: WorkerTask) -> None:
+        """Raises InvalidJob when the job of *task* cannot work here."""
+        job = self._jobs.get(task.type)
+        if job is not None:
+            self._calls.of(job)
+
+    def prepare_all(self) -> None:
+        """Raises InvalidJob when there is a job that cannot work here."""
+        self._calls.make_all()
+
     @left_alone
     def start(self, tasks: Sequence[WorkerTask], worker_id: str) -> None:
         """Run *tasks*, which were claimed for *worker_id*."""

@@ -82,6 +82,7 @@ class Worker:
             shutting_down=lambda: self.stopping.requested,
             on_free=self._slot_freed,
         )
+        self._slots.prepare_all()
         self._claimer = Claimer(
             unit_of_work,
             self._slots,

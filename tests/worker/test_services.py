@@ -178,3 +178,25 @@ def test_services_that_are_no_services_are_refused() -> None:
 
     with pytest.raises(InvalidInput, match="services: must be a container, or a dict"):
         tasks.worker()
+
+
+def test_who_runs_one_job_needs_no_services_of_others(settings: Settings) -> None:
+    """Where it is called, stored or not; the other one says what it lacks, and nothing of it is stored."""
+    jobs = JobCatalog()
+    job = jobs.define("echo")(lambda payload, context: payload)
+    other = jobs.define("email:send")(_by_type)
+    tasks = TaskQueueContainer(settings=settings, jobs=jobs)
+
+    assert [1, 2] == [job.run(1).unwrap(), job.run(2, persist=True).unwrap()]
+    task = tasks.enqueue_task().execute(type="email:send")
+    for run in (
+        lambda: other.run(None),
+        lambda: other.run(None, persist=True),
+        lambda: tasks.run_task().execute(task.id),
+    ):
+        with pytest.raises(InvalidJob, match="its handler asks for the service 'sender'"):
+            run()
+
+    assert TaskStatus.PENDING is tasks.find_task().execute(task.id).status
+    assert (2, []) == (tasks.get_task_stats().execute().total, list(tasks.check_queue().execute().workers))
+    tasks.close()
