@@ -35,11 +35,15 @@ _REPLACING = ("replace", "debounce")
 
 
 class Placed(NamedTuple):
-    """The *tasks* in the order asked for; which of them are new, and which existing ones were changed."""
+    """The *tasks* in the order asked for; which of them are new, and which existing ones were changed.
+
+    *keys* are those of *tasks*, None where one has none; it is empty when none has.
+    """
 
     tasks: list[WorkerTask]
     created: list[WorkerTask]
     changed: list[WorkerTask]
+    keys: list[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class PlaceTasks:
                 lost = wishes[key or ""]
                 task = ExistingTask.of(existing.get(lost.key) or stored[lost.taking.task_id])
             tasks.append(task)
-        return Placed(tasks, created, changed)
+        return Placed(tasks, created, changed, keys)
 
     def _key_of(self, job: Job[Any, Any], unique: Unique, new: NewTask) -> str:
         return unique_key(job.type, unique, None if unique.key is None else self._payload(job, new))

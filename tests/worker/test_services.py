@@ -1,6 +1,7 @@
 """Services: what handlers ask for beside their payload, found in the application's container or dict."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -180,19 +181,23 @@ def test_services_that_are_no_services_are_refused() -> None:
         tasks.worker()
 
 
+def _echo(payload: Any, context: TaskContext) -> Any:
+    return payload
+
+
 def test_who_runs_one_job_needs_no_services_of_others(settings: Settings) -> None:
     """Where it is called, stored or not; the other one says what it lacks, and nothing of it is stored."""
     jobs = JobCatalog()
-    job = jobs.define("echo")(lambda payload, context: payload)
+    job = jobs.define("echo")(_echo)
     other = jobs.define("email:send")(_by_type)
     tasks = TaskQueueContainer(settings=settings, jobs=jobs)
 
     assert [1, 2] == [job.run(1).unwrap(), job.run(2, persist=True).unwrap()]
     task = tasks.enqueue_task().execute(type="email:send")
     for run in (
-        lambda: other.run(None),
-        lambda: other.run(None, persist=True),
-        lambda: tasks.run_task().execute(task.id),
+        partial(other.run, None),
+        partial(other.run, None, persist=True),
+        partial(tasks.run_task().execute, task.id),
     ):
         with pytest.raises(InvalidJob, match="its handler asks for the service 'sender'"):
             run()

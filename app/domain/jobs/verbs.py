@@ -91,7 +91,8 @@ class JobVerbs(ABC, Generic[P, R]):
         """Run the job once, here and now, with all that its definition puts around the handler.
 
         With *persist* it is stored and claimed first, and settled afterwards as a worker would; without, nothing is
-        stored. What the handler raises is in the outcome. Not from a running event loop: see arun.
+        stored. What the handler raises is in the outcome. Not from a running event loop: see arun. Stored, a unique job
+        is refused with TaskNotUnique when another task has its key, unless that one gets the payload, see Unique.
         """
         return self.bound_to.run(self.type, payload, persist=persist)
 

@@ -9,9 +9,11 @@ from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.errors import NewerVersion, UnknownType
 from app.domain.tasks.errors import IllegalTransition, TaskHeld, TaskNotFound
 from app.domain.tasks.events import TaskStarted
+from app.domain.tasks.existing import ExistingTask
 from app.domain.tasks.repository import Claimed, ClaimRequest
 from app.domain.tasks.status import TaskStatus, Transition
 from app.domain.tasks.task import WorkerTask
+from app.domain.uniques import TaskNotUnique
 from app.domain.workers import WorkerNode
 from app.usecases.tasks.enqueue import EnqueueTask
 from app.usecases.transaction import Transaction
@@ -73,14 +75,23 @@ class ClaimTask:
 
 @dataclass(frozen=True, slots=True)
 class EnqueueAndClaim:
-    """Put a task on its queue and take it at once, so that nobody ever sees it waiting there."""
+    """Put a task on its queue and take it at once, so that nobody ever sees it waiting there, or is woken for it."""
 
     enqueue_task: EnqueueTask
     claim_task: ClaimTask
 
     def __call__(self, tx: Transaction, node: WorkerNode, asked: Mapping[str, Any]) -> WorkerTask:
-        """The running task; *asked* are the parameters of EnqueueTask, and errors those of both."""
-        return self.claim_task(tx, node, self.enqueue_task(tx, **asked).id)
+        """The running task; *asked* are the parameters of EnqueueTask, and errors those of both.
+
+        Raises TaskNotUnique where the task that has the unique key was not given what was asked for: it is somebody
+        else's, with another payload.
+        """
+        new = self.enqueue_task.prepared(**asked)
+        placed = self.enqueue_task.enqueue_tasks.place(tx, [new])
+        [task] = placed.tasks
+        if isinstance(task, ExistingTask) and task.id not in {changed.id for changed in placed.changed}:
+            raise TaskNotUnique(new.type, placed.keys[0] or "", task)
+        return self.claim_task(tx, node, task.id)
 
 
 @dataclass(frozen=True, slots=True)

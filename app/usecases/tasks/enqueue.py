@@ -15,7 +15,7 @@ from app.domain.tasks.new import NewTask
 from app.domain.tasks.repository import Addition
 from app.domain.tasks.task import WorkerTask
 from app.usecases.transaction import Transaction
-from app.usecases.uniques import PlaceTasks
+from app.usecases.uniques import Placed, PlaceTasks
 
 NOTHING: dict[str, Any] = {}
 """The payload when none is given; it is encoded at once, so nobody can put anything in."""
@@ -69,19 +69,24 @@ class EnqueueTasks:
 
     def put(self, tx: Transaction, new: Sequence[NewTask]) -> list[WorkerTask]:
         """Enqueue *new*, which has been checked."""
+        placed = self.place(tx, new)
+        tx.wake({task.queue for task in (*placed.created, *placed.changed)})
+        return placed.tasks
+
+    def place(self, tx: Transaction, new: Sequence[NewTask]) -> Placed:
+        """As ``put``, and no worker is woken."""
         additions, is_unique = self._additions(new)
         if not additions:
-            return []
+            return Placed([], [], [], [])
         if is_unique:
-            tasks, created, changed = PlaceTasks(self.jobs, self.schemas)(tx, additions)
-            tx.wake({task.queue for task in changed})
+            placed = PlaceTasks(self.jobs, self.schemas)(tx, additions)
         else:
-            tasks = created = tx.tasks.add(additions)
-        tx.wake({task.queue for task in created})
+            tasks = tx.tasks.add(additions)
+            placed = Placed(tasks, tasks, [], [])
         if tx.wants(TaskCreated):
-            for task in created:
+            for task in placed.created:
                 tx.record(TaskCreated(task=task.snapshot()))
-        return tasks
+        return placed
 
     def _check(self, new: Sequence[NewTask]) -> None:
         for index, one in enumerate(new):

@@ -6,8 +6,10 @@ from sqlalchemy.orm import Session
 from app.domain.tasks.outcomes import Released
 from app.infra.memory.notifications import MemoryNotifications
 from app.infra.memory.store import MemoryStore
+from app.usecases.tasks.claim import ClaimTask, EnqueueAndClaim
+from app.usecases.tasks.enqueue import EnqueueTask
 from tests.contract.subject import Queue, in_memory
-from tests.examples import new_task
+from tests.examples import a_node, new_task
 
 
 @pytest.fixture
@@ -35,6 +37,18 @@ def test_new_work_wakes_the_workers_of_its_queue(queue: Queue, heard: list[str])
     queue.enqueue_many([new_task(queue="mail"), new_task(queue="mail"), new_task(queue="slow")])
 
     assert ["mail", "slow"] == heard
+
+
+def test_what_is_taken_at_once_wakes_nobody(queue: Queue, heard: list[str]) -> None:
+    """
+    Nobody else can have it.
+    """
+    queue.jobs.define("email:send")(lambda payload, context: None)
+    run = EnqueueAndClaim(EnqueueTask(queue.enqueueing), ClaimTask(queue.jobs))
+
+    task = queue.uow.run(run, a_node("w1"), {"type": "email:send", "queue": "mail"})
+
+    assert ("w1", []) == (task.worker_id, heard)
 
 
 def test_work_that_comes_back_wakes_too(queue: Queue, heard: list[str]) -> None:
