@@ -1,11 +1,12 @@
 """Here and now: a job is run where it is called, with nothing stored, or stored by the way."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
-from app import Constant, JobCatalog, TaskContext, TaskQueueContainer, TaskStatus, Unfit
+from app import Constant, FailForGood, JobCatalog, TaskContext, TaskQueueContainer, TaskStatus, Unfit
 from app.infra.settings import Settings
 from tests.faults.waiting import soon
 from tests.worker.running import Rig
@@ -41,6 +42,28 @@ async def test_whatever_a_handler_raises_is_in_the_outcome(rig: Rig, raised: Bas
     assert not outcome.succeeded
     assert isinstance(outcome.error, RuntimeError if isinstance(raised, StopIteration) else type(raised))
     assert TaskStatus.PENDING is outcome.task.status
+
+
+@pytest.mark.filterwarnings("error")
+async def test_what_cannot_be_stored_fails_for_good_either_way(rig: Rig) -> None:
+    """As by a worker: another attempt would bring it again; a coroutine that nobody awaits is closed."""
+
+    async def unstorable(payload: Any, context: TaskContext) -> Any:
+        return object()
+
+    def forgotten(payload: Any, context: TaskContext) -> Any:
+        return echo(payload, context)
+
+    rig.define("unstorable", unstorable)
+    rig.define("forgotten", forgotten)
+
+    for type, told in (("unstorable", "returned what cannot be stored"), ("forgotten", "make it `async def`")):
+        for persist in (False, True):
+            outcome = await job_of(rig, type).arun(None, persist=persist)
+            gc.collect()
+            assert isinstance(outcome.error, FailForGood)
+            assert told in str(outcome.error)
+            assert (TaskStatus.FAILED, 1) == (outcome.task.status, outcome.task.attempts)
 
 
 async def test_a_cancelled_run_cancels_its_handler(rig: Rig) -> None:
