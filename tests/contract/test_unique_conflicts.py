@@ -60,6 +60,26 @@ def test_a_task_that_has_not_begun_is_replaced(queue: Queue) -> None:
     assert [second.id] == [task.id for task in queue.claim()]
 
 
+def test_how_far_the_old_payload_came_is_not_said_of_the_new_one(queue: Queue) -> None:
+    """
+    Neither its progress nor its checkpoint.
+    """
+    unique(queue, on_conflict="replace")
+    queue.register()
+    queue.enqueue_many([sync(note="first")])
+    claimed = queue.claim_one()
+    queue.report(claimed, 40, "4 of 10")
+    queue.save(claimed, [4])
+    queue.fail_and_retry(claimed)
+    before = queue.find(claimed)
+
+    [second] = queue.enqueue_many([sync(note="second")])
+
+    assert (40, "4 of 10", [4]) == (before.progress, before.progress_message, before.checkpoint)
+    for task in (second, queue.find(second)):
+        assert (None, None, None) == (task.progress, task.progress_message, task.checkpoint)
+
+
 def test_replacing_says_when_it_is_due(queue: Queue) -> None:
     """
     After its delay, or at its moment; without them it is due at once, and one that is due keeps its place.

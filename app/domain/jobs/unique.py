@@ -26,7 +26,7 @@ class Unique:
     terms of whoever took it. Whoever comes second gets the first one's task, and ``on_conflict`` says what happens to
     it: nothing (``drop``), it gets the new payload and options if it is of the same type and has not begun
     (``replace``), that and a new start of its delay (``debounce``), or the call is refused with TaskNotUnique
-    (``raise``).
+    (``raise``). With its old payload go its progress and its checkpoint; its attempts and their errors stay.
 
     It is decided at the enqueue, by those who know the job. A task that is retried by hand is not refused: it has its
     key again, unless another has taken it meanwhile. Raises InvalidInput.

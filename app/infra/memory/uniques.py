@@ -64,6 +64,6 @@ def _replaced(stored: WorkerTask, replacement: Replacement, now: datetime) -> Wo
         setattr(task, name, getattr(new, name))
     asked = replacement.addition.new
     keeps_place = asked.scheduled_at is None and asked.delay is None and not replacement.postpones
-    task.checkpoint = None  # of the payload that was
+    task.checkpoint = task.progress = task.progress_message = None  # of the payload that was
     task.scheduled_at = min(stored.scheduled_at, now) if keeps_place else new.scheduled_at
     return task

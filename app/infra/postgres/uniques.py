@@ -121,7 +121,9 @@ def _replace() -> Any:
             correlation_id=of("correlation_id"),
             tags=cast(of("tags"), tasks.c.tags.type),
             version=of("version"),
-            checkpoint=null(),  # of the payload that was
+            checkpoint=null(),  # these three are of the payload that was
+            progress=null(),
+            progress_message=null(),
             payload=cast(of("payload"), tasks.c.payload.type),
         )
         .returning(*COLUMNS)
