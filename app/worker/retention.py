@@ -38,8 +38,12 @@ class RetentionRounds:
             step = self._unit_of_work.run(RemoveSurplus(dict(keeps)), self._places, passed)
             if step is None:
                 break
-            key, done = step
+            key, done, days = step
             removed += done.number
+            # An earlier day of which nothing is left is not walked again, and there is a new one every day. To this one
+            # more may come, behind the place.
+            for one in [one for one in self._places if one[1] < key[1] and one[1] not in days.get(one[0], ())]:
+                del self._places[one]
             self._places[key] = done.place
             if done.is_over:
                 passed.add(key)

@@ -156,6 +156,20 @@ def test_rounds_go_on_as_more_ends(queue: Queue) -> None:
     check_counts(queue)
 
 
+def test_days_of_which_nothing_is_left_are_forgotten(queue: Queue) -> None:
+    """
+    A worker that runs for years remembers the last ones alone.
+    """
+    walking = rounds(queue, job(keep=Keep(count=0)), job(REPORT, Keep(count=0)))
+    for _ in range(5):
+        end(queue, 2)
+        end(queue, 2, REPORT)
+        assert 4 == walking.round()
+        queue.clock.advance(DAY)
+
+    assert len(walking._places) <= 3
+
+
 def test_a_job_that_says_nothing_costs_nothing(queue: Queue) -> None:
     """
     Without a keep the database is not even asked.
