@@ -13,6 +13,7 @@ from app.domain.jobs.batch import MAX_ITEMS, BatchJob, BatchResult, ItemsFailed
 from app.domain.jobs.context import WHOLE, TaskContext
 from app.domain.jobs.items import Items
 from app.domain.jobs.schemas import Schema, Schemas
+from app.worker.failing import is_being_cancelled
 
 SAVED_AFTER = 1.0
 """Seconds after the end of an item, at most, until it is on its way to being remembered."""
@@ -120,7 +121,7 @@ class _Running:
                 if self._answer is None:
                     self._answer = answer
             except BaseException as error:  # as of a handler: SystemExit would end the whole loop
-                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
                 self._note(chunk, [error] * len(chunk))
             # Items that wait for nothing would keep everybody else waiting.
@@ -184,9 +185,3 @@ async def _first(given: AsyncIterable[Any]) -> Any:
         number += 1
         if number > MAX_ITEMS:
             return
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancels the attempt; an item may raise a CancelledError of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

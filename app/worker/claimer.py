@@ -25,7 +25,7 @@ _QUIET = 0.05
 """Seconds after a claim until the worker asks what falls due next; while tasks keep coming, every claim would ask."""
 FEW = 5
 """In so many queues at most a claim looks alone when they were named; for more, a look into all costs less."""
-_BREATH = 0.05
+BREATH = 0.05
 """Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
 
 
@@ -119,7 +119,7 @@ class Claimer:
                 if await self._claim() == 0 and self._slots.running == 0:
                     if await self._settler.wait_until_settled(self._poll_interval) and await self._next_due() != 0:
                         return
-                    await asyncio.sleep(_BREATH)
+                    await asyncio.sleep(BREATH)
                 elif self._slots.running and not self._look:
                     await self._next_due()
             except (DatabaseUnavailable, SchemaMismatch) as error:
@@ -200,7 +200,7 @@ class Claimer:
             self._look_at_the_front_later()
         elif polled and not spared and not claimed:
             # Due, and not to be had: somebody has it locked, or we were buried and do not know it yet.
-            self._due_at = asyncio.get_running_loop().time() + _BREATH
+            self._due_at = asyncio.get_running_loop().time() + BREATH
         elif not spared and self._ask_at is None:
             self._ask_at = asyncio.get_running_loop().time() + _QUIET
         return len(lost) + len(claimed)

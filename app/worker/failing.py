@@ -47,6 +47,12 @@ def is_first_heard_of(late: AttemptTimedOut) -> bool:
     return first
 
 
+def is_being_cancelled() -> bool:
+    """Whether a CancelledError is of somebody who cancels us, and not one that a handler or an item raised itself."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
+
+
 def note(error: BaseException, broken: BaseException) -> None:
     """Say on *error* that a hook which was told of it is *broken*."""
     error.add_note(f"an on_error hook failed, too: {type(broken).__name__}: {broken}")

@@ -18,7 +18,7 @@ from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.task import WorkerTask
 from app.worker.calls import Calls, Offload
-from app.worker.failing import cannot_be_stored
+from app.worker.failing import cannot_be_stored, is_being_cancelled
 from app.worker.sessions import roll_back
 
 WORKER_ID = "here"
@@ -89,7 +89,7 @@ class Here:
         except BaseException as raised:
             if context.opened is not None:
                 await roll_back(context.opened, in_thread)
-            if isinstance(raised, asyncio.CancelledError) and _is_being_cancelled():
+            if isinstance(raised, asyncio.CancelledError) and is_being_cancelled():
                 raise
             error = raised
         duration = time.monotonic() - began
@@ -124,9 +124,3 @@ class Here:
         )
         task.claim(WORKER_ID, now=now)
         return task
-
-
-def _is_being_cancelled() -> bool:
-    """Whether a CancelledError is our caller's, and not one that the handler raised by itself."""
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0

@@ -18,7 +18,7 @@ from app.usecases.tasks.claim import ClaimTasks, NextDue
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import AnySilent, RegisterWorker
-from app.worker.claimer import PROMOTE_INTERVAL
+from app.worker.claimer import BREATH, PROMOTE_INTERVAL
 from app.worker.maintenance import SETTLING
 from app.worker.options import WorkerOptions
 from app.worker.pauses import waited
@@ -30,8 +30,6 @@ R = TypeVar("R")
 _SHARE_OF_THE_END = 0.1
 _LONGEST_END = 2.0
 """Seconds of the budget at most, and the share of a small one, that are kept for interrupting, settling, leaving."""
-_BREATH = 0.05
-"""Seconds between looks at tasks that are due and cannot be had, because somebody has them locked."""
 
 
 class Ticks:
@@ -174,7 +172,7 @@ class Tick:
                 stint.start(claimed)
                 more = len(claimed) == room
                 if not claimed:
-                    await asyncio.sleep(_BREATH if stint.slots.running == 0 else 0)
+                    await asyncio.sleep(BREATH if stint.slots.running == 0 else 0)
             elif stint.slots.running == 0:
                 # What was put back, or enqueued by a handler, is seen when all is settled.
                 left = self._end_at - self._loop.time()
