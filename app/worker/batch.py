@@ -93,8 +93,6 @@ class _Running:
                 for _ in range(min(self._job.concurrency, self._items.total)):
                     lanes.create_task(self._lane())
         finally:
-            if self._saving is not None:
-                self._saving.cancel()
             self._save()
         if self._answer is not None:
             raise self._answer
@@ -154,7 +152,10 @@ class _Running:
                 self._items.keep(index, self._batch.item_json(outcome, f"result of item {index}"))
             except InvalidInput as error:
                 misfit = misfit or error
-        if self._saving is None:
+        if self._context.is_shutting_down():
+            # The attempt may be left, with another item that cannot be stopped, before a timer comes to it.
+            self._save()
+        elif self._saving is None:
             self._saving = self._loop.call_at(self._saved_at + SAVED_AFTER, self._save)
         if misfit is not None:
             # Another attempt would bring the same again, and its effects twice.
@@ -162,6 +163,8 @@ class _Running:
 
     def _save(self) -> None:
         items = self._items
+        if self._saving is not None:
+            self._saving.cancel()
         self._saving = None
         self._saved_at = self._loop.time()
         if items.total:
