@@ -1,5 +1,6 @@
 """Job: the inert definition of a kind of work."""
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, Unpack
 
@@ -74,6 +75,8 @@ class Job(JobVerbs[P, R], Generic[P, R]):
             handler = self.execute
         if not callable(handler):
             raise InvalidInput("handler", handler, "must be a function of payload and context")
+        if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+            raise InvalidJob(self.type, f"the handler {named(handler)} is a generator, of which nothing would run")
         self.handler: Handler = handler
         self.is_asynchronous = is_coroutine_function(handler)
         """Whether the handler is ``async def``, as a function or as the ``__call__`` of an object."""

@@ -24,8 +24,6 @@ def services_of(handler: Callable[..., Any], type: str) -> Mapping[str, Any]:
 
     Raises InvalidJob when payload and context cannot be given to it.
     """
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
-        raise InvalidJob(type, f"the handler {named(handler)} is a generator, of which nothing would run")
     try:
         parameters = list(inspect.signature(handler).parameters.values())
     except (TypeError, ValueError):  # a builtin, say, of which nothing is known
