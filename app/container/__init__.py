@@ -9,10 +9,10 @@ from dependency_injector import containers, providers
 from app.container.catalogs import load_jobs
 from app.container.engines import Engines
 from app.container.examples import examples_of
+from app.container.injection import ContainerServices
 from app.container.jobs import Binding, CatalogDependency, ContainerQueue
 from app.container.listeners import connect_listeners
 from app.container.options import options_of
-from app.container.services import ContainerServices
 from app.domain.clock import Clock
 from app.domain.connections import Connections
 from app.domain.identifiers import TaskIds

@@ -12,10 +12,10 @@ from app.domain.jobs.batch import BatchJob
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import InvalidJob
+from app.domain.jobs.injection import Services
 from app.domain.jobs.job import Job
 from app.domain.jobs.options import Middleware
 from app.domain.jobs.schemas import Schema, Schemas, Unfit, schema_for
-from app.domain.jobs.services import Services
 from app.domain.jobs.sessions import NoSessions, Sessions
 from app.domain.jobs.signature import is_coroutine_function
 from app.domain.jobs.versions import UpcastFailed

@@ -1,4 +1,4 @@
-"""Services of the application: found in its own container, or in a dict, by name or by type."""
+"""Injection: the services that handlers ask for, found in the application's own container, or in a dict."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Services: what handlers ask for beside their payload, wherever the application keeps it."""
+"""Injection: what handlers ask for beside their payload, wherever the application keeps it."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
