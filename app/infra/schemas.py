@@ -41,14 +41,11 @@ class PydanticSchema:
             raise Unfit(field, value, self._stranger(value) or self._explained(error)) from error
         try:
             # By alias, because that is how it is read.
-            written = self._adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+            return self._adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             # Of a model's fields as a dict, too, which even a strict validation takes for an instance.
             rule = self._stranger(value) or f"cannot be written as {named(self._model)}: {error}"
             raise Unfit(field, value, rule) from error
-        # What cannot be read back would be stored for nobody.
-        self.from_json(written, field=field)
-        return written
 
     def from_json(self, value: Any, *, field: str) -> Any:
         try:

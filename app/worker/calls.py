@@ -161,7 +161,10 @@ class _Layers:
         if self.result is None:
             return result
         try:
-            return self.result.to_json(result, field="result")
+            stored = self.result.to_json(result, field="result")
+            # What cannot be read back would be stored for nobody. (A payload is read at its enqueue.)
+            self.result.from_json(stored, field="result")
+            return stored
         except Unfit as error:
             close(result)
             raise FailForGood(

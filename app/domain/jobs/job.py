@@ -41,16 +41,17 @@ class Job(JobVerbs[P, R], Generic[P, R]):
     (and ``before_execute``, ``after_execute``, ``on_error`` where wanted), of which
     ``jobs.add(SendEmail("email:send"))`` makes a job. Calling a job calls its handler, with nothing around it.
 
-    ``payload`` and ``result`` are models: pydantic models, dataclasses, TypedDicts, any type that describes data;
-    without them both are any JSON. Where a payload has one, what the handler says it returns is the model of the
-    result unless another is given. ``queue`` and ``priority`` are those of its tasks unless a caller says otherwise.
-    ``timeout`` is seconds per attempt; it and ``max_attempts`` yield to what a caller says at enqueue, and stand before
-    the settings. ``retry`` and ``should_retry`` decide after a failed attempt. ``version`` is that of the payload's
-    model, see upcast. ``unique`` says when one task of it is enough, ``keep`` how long its ended tasks are kept.
-    ``transactional`` lets what the handler writes with ``context.session`` and the completion of its task commit
-    together. ``isolation="process"`` runs the handler in a process of its own. Hooks and ``middleware`` are called in
-    the order given, inside those of the catalog. Parameters of the handler beside payload and context that have no
-    default are services, found in the container by name or type. Raises InvalidInput, InvalidJob.
+    ``payload`` and ``result`` are models: pydantic models, dataclasses, TypedDicts (of typing_extensions before Python
+    3.12), any type that describes data; without them both are any JSON. Where a payload has one, what the handler says
+    it returns is the model of the result unless another is given. ``queue`` and ``priority`` are those of its tasks
+    unless a caller says otherwise. ``timeout`` is seconds per attempt; it and ``max_attempts`` yield to what a caller
+    says at enqueue, and stand before the settings. ``retry`` and ``should_retry`` decide after a failed attempt.
+    ``version`` is that of the payload's model, see upcast. ``unique`` says when one task of it is enough, ``keep`` how
+    long its ended tasks are kept. ``transactional`` lets what the handler writes with ``context.session`` and the
+    completion of its task commit together. ``isolation="process"`` runs the handler in a process of its own. Hooks and
+    ``middleware`` are called in the order given, inside those of the catalog. Parameters of the handler beside payload
+    and context that have no default are services, found in the container by name or type. Raises InvalidInput,
+    InvalidJob.
     """
 
     def __init__(
