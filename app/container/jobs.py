@@ -8,7 +8,7 @@ from dependency_injector import providers
 
 from app.domain.identifiers import TaskId
 from app.domain.jobs.catalog import JobCatalog
-from app.domain.jobs.errors import JobNotInCatalog, LoopIsRunning, TaskNotFinished
+from app.domain.jobs.errors import JobNotInCatalog, TaskNotFinished
 from app.domain.jobs.job import Job
 from app.domain.jobs.outcome import Outcome
 from app.domain.jobs.schemas import Schemas
@@ -18,7 +18,7 @@ from app.domain.tasks.task import WorkerTask
 from app.usecases.bound import Bound
 from app.usecases.results import ResultWaiter
 from app.worker.here import Here
-from app.worker.own_loop import in_own_loop
+from app.worker.own_loop import check_no_loop_runs, in_own_loop
 from app.worker.runner import TaskRunner
 
 
@@ -77,8 +77,7 @@ class ContainerQueue:
         return await self._find_task.aexecute(task_id)
 
     def wait(self, task_id: TaskId, timeout: float) -> WorkerTask:
-        if _loop_runs():
-            raise LoopIsRunning("task.result()", "task.aresult()")
+        check_no_loop_runs(called="task.result()", instead="task.aresult()")
         seconds = checked_seconds("timeout", timeout)
         if seconds > 0:
             return self._waiter.wait(task_id, seconds)
@@ -132,14 +131,6 @@ class ContainerQueue:
         if job is None:
             raise JobNotInCatalog(type)
         return job
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _ended(task: WorkerTask, timeout: float) -> WorkerTask:

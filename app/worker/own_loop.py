@@ -16,18 +16,22 @@ _GRACE = 1.0
 
 def in_own_loop(work: Callable[[], Coroutine[Any, Any, R]], *, called: str, instead: str) -> R:
     """What *work* returns. Raises LoopIsRunning when this thread has a running event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        raise LoopIsRunning(called, instead)
+    check_no_loop_runs(called=called, instead=instead)
     # Not asyncio.run, which would wait for ever for a handler that swallows its cancellation.
     runner = asyncio.Runner()
     try:
         return runner.run(work())
     finally:
         _close(runner)
+
+
+def check_no_loop_runs(*, called: str, instead: str) -> None:
+    """Raises LoopIsRunning where a blocking call would hold up an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise LoopIsRunning(called, instead)
 
 
 def _close(runner: asyncio.Runner) -> None:
