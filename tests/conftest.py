@@ -1,6 +1,7 @@
 """The database fixtures."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.infra.postgres.herald import flush_all
 from tests.server import OwnServer, Server, folder_for_servers
+
+# In the background of a shell Ctrl-C is ignored, and would be by every process that we start, some of which are to end
+# by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,4 +18,5 @@ def options_of(settings: Settings) -> WorkerOptions:
         cpu_processes=settings.worker_cpu_processes,
         process_memory=settings.worker_process_memory,
         process_tasks=settings.worker_process_tasks,
+        poison_after=settings.worker_poison_after,
     )

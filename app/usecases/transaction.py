@@ -63,6 +63,10 @@ class Transaction(Protocol):
         """Hint to the workers of these queues, on commit, that there is something to look at."""
         ...
 
+    def interrupt(self, running: Iterable[TaskId]) -> None:
+        """Hint to the workers that run these tasks, on commit, that they were cancelled."""
+        ...
+
     def is_waited_for(self) -> bool:
         """Whether anybody may be waiting for results; if not, ends need not be announced."""
         ...

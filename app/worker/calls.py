@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.domain.jobs.answers import FailForGood
+from app.domain.jobs.answers import FailForGood, PayloadInvalid
 from app.domain.jobs.batch import BatchJob
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
@@ -154,7 +154,7 @@ class _Layers:
             payload = self.job.upcasts.upcast(payload, context.task.version)
             return payload if self.payload is None else self.payload.from_json(payload, field="payload")
         except (Unfit, UpcastFailed) as error:
-            raise FailForGood(str(error)) from error
+            raise PayloadInvalid(str(error)) from error
 
     def written(self, result: Any) -> Any:
         """The result as JSON."""

@@ -1,4 +1,4 @@
-"""Maintenance: takes back the tasks of dead workers, and says what nobody here knows how to do."""
+"""Maintenance: takes back the tasks of dead workers, ends what has expired, and says what nobody knows how to do."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ import logging
 from app.domain.health import WaitingType
 from app.domain.jobs.catalog import JobCatalog
 from app.usecases.check import FindUnknown
+from app.usecases.tasks.expire import ExpireTasks
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.transaction import UnitOfWork
 from app.worker.heartbeat import Heartbeat
@@ -24,13 +25,21 @@ class Maintenance:
     """Every worker does it; the statements skip what another one holds."""
 
     def __init__(
-        self, unit_of_work: UnitOfWork, jobs: JobCatalog, heartbeat: Heartbeat, *, interval: float, lease: float
+        self,
+        unit_of_work: UnitOfWork,
+        jobs: JobCatalog,
+        heartbeat: Heartbeat,
+        recover: RecoverTasks,
+        *,
+        interval: float,
+        lease: float,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._jobs = jobs
         self._heartbeat = heartbeat
         self._interval = interval
         self._settling = min(SETTLING, lease)
+        self._recover_tasks = recover
         self._warned: set[tuple[str, int]] = set()
 
     async def run(self) -> None:
@@ -44,6 +53,7 @@ class Maintenance:
                     pause = min(wait, pause)
                 else:
                     await self._recover(thorough=checks % _CHECKS_PER_SEARCH == 0)
+                await self._expire()
                 if checks % _CHECKS_PER_LOOK == 0:
                     await self._look_at_types()
                 checks += 1
@@ -53,14 +63,20 @@ class Maintenance:
             await asyncio.sleep(pause)
 
     async def _recover(self, *, thorough: bool) -> None:
-        recover = RecoverTasks()
         while True:
-            recovered = await bounded(self._unit_of_work.arun(recover, thorough=thorough))
+            recovered = await bounded(self._unit_of_work.arun(self._recover_tasks, thorough=thorough))
             if recovered:
                 _log.warning("Took %d task(s) back from workers that fell silent", recovered)
-            if recovered < recover.batch:
+            if recovered < self._recover_tasks.batch:
                 return
             thorough = True
+
+    async def _expire(self) -> None:
+        expire = ExpireTasks(self._jobs)
+        while (expired := await bounded(self._unit_of_work.arun(expire))) > 0:
+            _log.info("Cancelled %d task(s) that were not started in time", expired)
+            if expired < expire.batch:
+                return
 
     async def _look_at_types(self) -> None:
         unknown = await bounded(self._unit_of_work.arun(FindUnknown(self._jobs)))

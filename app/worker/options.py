@@ -11,6 +11,8 @@ class WorkerOptions:
     (``task_timeout``), the silence after which this worker is taken for dead (``lease``), how often it looks for dead
     ones (``stale_check_interval``), how long running attempts have when it stops (``shutdown_grace``).
 
+    A task that cost ``poison_after`` workers their lives is given up.
+
     Handlers that are isolated run in ``cpu_processes`` processes at most (None: one for each core), of which each may
     take ``process_memory`` bytes of address space (None: any) and is replaced after ``process_tasks`` tasks.
     """
@@ -27,3 +29,4 @@ class WorkerOptions:
     cpu_processes: int | None = None
     process_memory: int | None = None
     process_tasks: int = 1000
+    poison_after: int = 3

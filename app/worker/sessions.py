@@ -64,13 +64,14 @@ class JobSessions:
 
     def _settling(self, task: WorkerTask, completed: Completed) -> First:
         def settle(session: Any) -> bool:
-            return not self._unit_of_work.join(session, SettleTasks(), [Settlement(task, completed)])
+            return not self._unit_of_work.join(session, SettleTasks(or_cancelled=False), [Settlement(task, completed)])
 
         return settle
 
 
 def _settled(committed: bool) -> Outcome | None:
-    # Refused, the lease is lost. The fence will refuse this one too, and that is how everybody hears of it.
+    # Refused, the lease is lost, or the task was cancelled. This will then be refused too, or end it cancelled, and
+    # that is how everybody hears of it.
     return None if committed else Released()
 
 

@@ -41,9 +41,11 @@ class Ticks:
         unit_of_work: UnitOfWork,
         options: WorkerOptions,
         request: ClaimRequest,
+        recover: RecoverTasks,
+        *,
         verify: Callable[[], None],
     ) -> None:
-        self._new = partial(Tick, stint, unit_of_work, options, request, verify=self._verified)
+        self._new = partial(Tick, stint, unit_of_work, options, request, recover, verify=self._verified)
         self._verify = verify
         self._is_verified = False
         self._under_way: list[Tick] = []
@@ -89,6 +91,7 @@ class Tick:
         unit_of_work: UnitOfWork,
         options: WorkerOptions,
         request: ClaimRequest,
+        recover: RecoverTasks,
         *,
         verify: Callable[[], Awaitable[None]],
         budget: float,
@@ -98,6 +101,7 @@ class Tick:
         self._unit_of_work = unit_of_work
         self._options = options
         self._request = request
+        self._recover_tasks = recover
         self._verify = verify
         self._budget = budget
         self._max_tasks = max_tasks
@@ -230,8 +234,7 @@ class Tick:
 
     async def _recover(self) -> int:
         recovered = 0
-        recover = RecoverTasks()
-        while (count := await self._ask(self._unit_of_work.arun(recover))) == recover.batch:
+        while (count := await self._ask(self._unit_of_work.arun(self._recover_tasks))) == self._recover_tasks.batch:
             recovered += count
         return recovered + count
 

@@ -11,6 +11,7 @@ from app.domain.notifications import Notifications
 from app.domain.tasks.repository import ClaimRequest
 from app.domain.upkeep import Vacuum
 from app.domain.workers import WorkerNode
+from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import RegisterWorker, RemoveWorker
@@ -71,7 +72,8 @@ class Worker:
         self._receivers = receivers
         self._verify = verify
         self._node = self._new_life()
-        self._ticks = Ticks(stint, unit_of_work, options, self._request(1), verify)
+        recover = RecoverTasks(jobs, poison_after=options.poison_after)
+        self._ticks = Ticks(stint, unit_of_work, options, self._request(1), recover, verify=verify)
         self._settler = Settler(unit_of_work, on_put_back=self._put_back)
         self._slots = Slots(
             options,
@@ -97,7 +99,7 @@ class Worker:
         self._coming_back: asyncio.Task[None] | None = None
         self._heartbeat = Heartbeat(heart, options.lease, hears=lambda: notifications.hears, on_lost=self._lost_lease)
         self._maintenance = Maintenance(
-            heart, jobs, self._heartbeat, interval=options.stale_check_interval, lease=options.lease
+            heart, jobs, self._heartbeat, recover, interval=options.stale_check_interval, lease=options.lease
         )
 
         self.upkeep = UpkeepLoop(heart, vacuum, jobs)

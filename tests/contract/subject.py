@@ -165,7 +165,7 @@ class Queue:
         return self.uow.run(write)
 
     def recover(self, batch: int = 500) -> int:
-        return self.uow.run(RecoverTasks(batch))
+        return self.uow.run(RecoverTasks(self.jobs, batch))
 
     def keep_up(self) -> None:
         """A round of upkeep, as workers do it."""

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from app.domain.jobs.catalog import JobCatalog
 from app.domain.tasks.outcomes import Released
 from app.domain.tasks.repository import Addition, Settlement
 from app.domain.tasks.status import TaskStatus
@@ -45,7 +46,7 @@ def test_everything_in_a_transaction_is_undone_together(queue: Queue) -> None:
         CleanupTasks()(tx, older_than=0)
         RegisterWorker()(tx, a_node("w2"))
         RemoveWorker()(tx, "w1")
-        RecoverTasks()(tx)
+        RecoverTasks(JobCatalog())(tx)
         raise Undo
 
     with pytest.raises(Undo):

@@ -117,7 +117,7 @@ async def test_an_outcome_that_came_too_late_is_no_success(rig: Rig) -> None:
 
     async def outlives_its_lease(payload: Any, context: TaskContext) -> str:
         rig.tasks.unit_of_work().run(RemoveWorker(), context.worker_id)
-        rig.tasks.unit_of_work().run(RecoverTasks())
+        rig.tasks.unit_of_work().run(RecoverTasks(JobCatalog()))
         return "done"
 
     rig.define("slow", outlives_its_lease)

@@ -24,6 +24,10 @@ class FailForGood(HandlerAnswer):
         super().__init__(storable(str(reason), MAX_MESSAGE))
 
 
+class PayloadInvalid(FailForGood):
+    """What the task was enqueued with does not fit its job here; raised in the place of the handler."""
+
+
 class CancelTask(HandlerAnswer):
     """The task is not wanted any more: it ends cancelled, with this reason and no error entry."""
 

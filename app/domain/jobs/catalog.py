@@ -10,6 +10,7 @@ from app.domain.jobs.job import Handler, Job
 from app.domain.jobs.options import After, Before, JobOptions, Middleware, OnError
 from app.domain.jobs.queue import JobQueue
 from app.domain.names import matches
+from app.domain.tasks.deaths import Death, DeathReason
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -109,6 +110,11 @@ class JobCatalog:
         """The version of each of *types*, which are defined here; nothing when all are in their first."""
         versions = tuple(self._jobs[type].version for type in types)
         return versions if any(version > 1 for version in versions) else ()
+
+    def death(self, type: str, reason: DeathReason) -> Death:
+        """How tasks of *type* die; of a type that is not defined here, as most do."""
+        job = self.get(type)
+        return Death(reason) if job is None else job.death(reason)
 
     def bind(self, queue: Callable[[], JobQueue]) -> None:
         """From now on these jobs are enqueued there; called by the container that is built with this catalog."""

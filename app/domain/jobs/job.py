@@ -22,6 +22,7 @@ from app.domain.moments import checked_seconds
 from app.domain.names import checked_name
 from app.domain.numbers import checked_whole_number
 from app.domain.retries import DEFAULT_RETRY, RetryPolicy, ShouldRetry
+from app.domain.tasks.deaths import Death, DeathReason
 from app.domain.tasks.new import MAX_VERSION
 from app.domain.tasks.task import WorkerTask
 
@@ -47,9 +48,11 @@ class Job(JobVerbs[P, R], Generic[P, R]):
     unless a caller says otherwise. ``timeout`` is seconds per attempt; it and ``max_attempts`` yield to what a caller
     says at enqueue, and stand before the settings. ``retry`` and ``should_retry`` decide after a failed attempt.
     ``version`` is that of the payload's model, see upcast. ``unique`` says when one task of it is enough, ``keep`` how
-    long its ended tasks are kept. ``transactional`` lets what the handler writes with ``context.session`` and the
-    completion of its task commit together. ``isolation="process"`` runs the handler in a process of its own. Hooks and
-    ``middleware`` are called in the order given, inside those of the catalog. Parameters of the handler beside payload
+    long its ended tasks are kept, dead letters aside. ``ttl`` is the seconds after falling due within which a task of
+    it must be started. ``dead_letter`` says whether tasks that end for good are kept as dead letters, or under which
+    queue they are filed. ``transactional`` lets what the handler writes with ``context.session`` and the completion of
+    its task commit together. ``isolation="process"`` runs the handler in a process of its own. Hooks and ``middleware``
+    are called in the order given, inside those of the catalog. Parameters of the handler beside payload
     and context that have no default are services, found in the container by name or type. Raises InvalidInput,
     InvalidJob.
     """
@@ -105,6 +108,8 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         version: int = 1,
         unique: Unique | None = None,
         keep: Keep | None = None,
+        ttl: Any = None,
+        dead_letter: bool | str = True,
         transactional: bool = False,
         isolation: Isolation | None = None,
         middleware: Sequence[Middleware] = (),
@@ -126,6 +131,10 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         self.upcasts = Upcasts(self.type, self.version)
         self.unique = _instance("unique", unique, Unique)
         self.keep = _instance("keep", keep, Keep)
+        self.ttl = None if ttl is None else checked_seconds("ttl", ttl, positive=True)
+        if not isinstance(dead_letter, bool):
+            checked_name("dead_letter", dead_letter)
+        self.dead_letter = dead_letter
         self.transactional = transactional
         if isolation not in (None, "process"):
             raise InvalidInput("isolation", isolation, "must be 'process', or nothing")
@@ -178,6 +187,11 @@ class Job(JobVerbs[P, R], Generic[P, R]):
             or self.after
             or self.errored
         )
+
+    def death(self, reason: DeathReason) -> Death:
+        """How a task of this job dies."""
+        filed_under = self.dead_letter if isinstance(self.dead_letter, str) else None
+        return Death(reason, is_letter=bool(self.dead_letter), queue=filed_under)
 
     def join(self, catalog: Home) -> None:
         """Belong to *catalog*, which has added this job."""

@@ -51,6 +51,8 @@ class JobOptions(TypedDict, total=False):
     version: int
     unique: Unique | None
     keep: Keep | None
+    ttl: float | timedelta | None
+    dead_letter: bool | str
     transactional: bool
     isolation: Isolation | None
     middleware: Sequence[Middleware]
@@ -70,3 +72,5 @@ class EnqueueOptions(TypedDict, total=False):
     delay: float | timedelta | None
     correlation_id: str | None
     tags: Sequence[str]
+    expires_at: datetime | None
+    ttl: float | timedelta | None

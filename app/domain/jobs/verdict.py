@@ -3,10 +3,11 @@
 import math
 from typing import Any
 
-from app.domain.jobs.answers import CancelTask, FailForGood, RetryLater, Snooze
+from app.domain.jobs.answers import CancelTask, FailForGood, PayloadInvalid, RetryLater, Snooze
 from app.domain.jobs.job import Job
 from app.domain.moments import MAX_DELAY
 from app.domain.retries import DEFAULT_RETRY
+from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.failures import MAX_MESSAGE, Failure, storable
 from app.domain.tasks.outcomes import Failed, GivenUp, Outcome, RetryIn, Snoozed
 from app.domain.tasks.task import WorkerTask
@@ -24,7 +25,7 @@ def verdict(error: BaseException, task: WorkerTask, job: Job[Any, Any]) -> Outco
         return GivenUp(error.reason)
     failure = Failure.of(error)
     if isinstance(error, FailForGood) or task.is_last_attempt:
-        return Failed(failure)
+        return Failed(failure, job.death(_reason(error)))
     if isinstance(error, RetryLater):
         return RetryIn(failure, error.delay)
     try:
@@ -32,7 +33,19 @@ def verdict(error: BaseException, task: WorkerTask, job: Job[Any, Any]) -> Outco
     except BaseException as broken:  # a user's policy may raise anything, and must not cost the task
         delay = DEFAULT_RETRY(task.attempts, error)
         failure = _with_note(failure, f"the job's retry policy failed, the default was used: {Failure.of(broken)}")
-    return Failed(failure) if delay is None else RetryIn(failure, min(delay, MAX_DELAY))
+    if delay is None:
+        return Failed(failure, job.death(DeathReason.REJECTED))
+    return RetryIn(failure, min(delay, MAX_DELAY))
+
+
+def _reason(error: BaseException) -> DeathReason:
+    match error:
+        case PayloadInvalid():
+            return DeathReason.PAYLOAD_INVALID
+        case FailForGood():
+            return DeathReason.REJECTED
+        case _:
+            return DeathReason.EXHAUSTED
 
 
 def _policy_delay(error: BaseException, task: WorkerTask, job: Job[Any, Any]) -> float | None:

@@ -1,5 +1,7 @@
 """Errors about tasks that a caller may want to tell apart."""
 
+from datetime import datetime
+
 from app.domain.errors import QueueError
 from app.domain.identifiers import TaskId
 from app.domain.tasks.status import TaskStatus, Transition
@@ -32,6 +34,15 @@ class TaskHeld(IllegalTransition):
         super().__init__(task_id, Transition.CLAIM, TaskStatus.RUNNING)
         self.worker_id = worker_id
         self.args = (f"Cannot claim task {task_id}: worker {worker_id} is running it",)
+
+
+class TaskExpired(IllegalTransition):
+    """The task was to be started by ``expires_at``, and has not been; nothing was changed."""
+
+    def __init__(self, task_id: TaskId, expires_at: datetime) -> None:
+        super().__init__(task_id, Transition.CLAIM, TaskStatus.PENDING)
+        self.expires_at = expires_at
+        self.args = (f"Cannot claim task {task_id}: it has expired, it was to be started by {expires_at}",)
 
 
 class LeaseLost(QueueError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.task import WorkerTask
 
 
@@ -78,6 +79,14 @@ class TaskRecovered(TaskEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDeadLettered(TaskEvent):
+    """The task ended for good and waits, as a dead letter, for somebody to look at it."""
+
+    signal = "dead_lettered"
+    reason: DeathReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskLeaseLost(TaskEvent):
     """This worker's outcome was refused because the task is no longer its own; what it did may be done again."""
 
@@ -93,5 +102,6 @@ EVENTS: tuple[type[TaskEvent], ...] = (
     TaskRetried,
     TaskCancelled,
     TaskRecovered,
+    TaskDeadLettered,
     TaskLeaseLost,
 )

@@ -1,6 +1,6 @@
 """NewTask: what a caller asks for, checked on construction, before anything is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,8 +21,10 @@ class NewTask:
 
     ``payload`` is any JSON value, usually a dict. Higher ``priority`` is more urgent (32 bits). ``scheduled_at``
     needs a time zone; ``delay`` (seconds or timedelta) is counted by the database's clock; one of the two at most.
-    ``timeout`` is seconds (or a timedelta) per attempt. ``version`` is that of the payload's model. What is None here
-    comes from the job, then the settings.
+    ``timeout`` is seconds (or a timedelta) per attempt. ``version`` is that of the payload's model. A task that is not
+    started by ``expires_at``, or within ``ttl`` (seconds or timedelta) of falling due, is cancelled instead; one of the
+    two at most. What is None here comes from the job, then the settings. ``origin`` says what the task comes of, where
+    that is no caller; an object of JSON.
     """
 
     type: str
@@ -36,6 +38,9 @@ class NewTask:
     correlation_id: str | None = None
     tags: Sequence[str] = ()
     version: int | None = None
+    expires_at: datetime | None = None
+    ttl: float | timedelta | None = None
+    origin: Mapping[str, Any] | None = None
 
     text: str = field(init=False, repr=False, compare=False)
     """The payload as it is stored: taken at construction, so that a later change of the dict changes nothing."""
@@ -61,6 +66,8 @@ class NewTask:
             checked_whole_number("version", self.version, low=1, high=MAX_VERSION)
         if self.delay is not None:
             object.__setattr__(self, "delay", checked_seconds("delay", self.delay))
+        if self.expires_at is not None or self.ttl is not None:
+            self._check_expiry()
         if type(self.tags) is not tuple or self.tags:
             tags = checked_names("tags", self.tags, wildcard=True)
             if len(tags) > MAX_TAGS:
@@ -70,6 +77,17 @@ class NewTask:
         text, size = checked_json(self.payload, field="payload")
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "size", size)
+
+    def _check_expiry(self) -> None:
+        if self.ttl is not None:
+            object.__setattr__(self, "ttl", checked_seconds("ttl", self.ttl, positive=True))
+            if self.expires_at is not None:
+                raise InvalidInput("ttl", self.ttl, "must not be given together with expires_at")
+            return
+        expires_at = checked_moment("expires_at", self.expires_at)
+        object.__setattr__(self, "expires_at", expires_at)
+        if self.scheduled_at is not None and expires_at <= self.scheduled_at:
+            raise InvalidInput("expires_at", expires_at, f"must be later than scheduled_at, {self.scheduled_at}")
 
     @property
     def encoded(self) -> JsonText:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.domain.json import JsonText
+from app.domain.tasks.deaths import EXHAUSTED, Death
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.status import Transition
 
@@ -19,6 +20,7 @@ class Failed:
     """No further attempt: out of attempts, or the handler said so."""
 
     failure: Failure
+    death: Death = EXHAUSTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,13 @@ class Settlement(NamedTuple):
 class Settled:
     """Which settlements were accepted, and when by the database's clock; the others had lost their lease.
 
-    ``at`` means nothing when ``ids`` is empty.
+    ``at`` means nothing when ``ids`` is empty. ``cancelled`` are those of them that somebody had cancelled meanwhile:
+    they ended so, whatever their outcome was.
     """
 
     ids: frozenset[TaskId]
     at: datetime
+    cancelled: frozenset[TaskId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,8 @@ class Progress:
 
 
 class Addition(NamedTuple):
-    """A new task with what was decided for it: its id, its budget and the version of its payload.
+    """A new task with what was decided for it: its id, its budget, the version of its payload, and the seconds after
+    falling due within which it must be started.
 
     A tuple, because bulk has a hundred thousand.
     """
@@ -99,6 +102,7 @@ class Addition(NamedTuple):
     new: NewTask
     max_attempts: int
     version: int = 1
+    ttl: float | None = None
 
 
 class TaskRepository(Protocol):
@@ -133,9 +137,12 @@ class TaskRepository(Protocol):
         """Seconds that the search of a claim like this one takes at the front, beyond what it finds there explains."""
         ...
 
-    def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
+    def settle(
+        self, settlements: Sequence[Settlement], *, taking_back: bool = False, or_cancelled: bool = True
+    ) -> Settled:
         """Store how attempts ended, each only if its lease still holds.
 
+        What was cancelled while it ran ends cancelled; unless *or_cancelled* it is refused like a lost lease.
         *taking_back* says that this is done in the place of workers that died: the fence is raised then.
         """
         ...
@@ -163,12 +170,19 @@ class TaskRepository(Protocol):
         """
         ...
 
+    def lock_expired(self, limit: int) -> list[WorkerTask]:
+        """Tasks that were not started in time, locked until the transaction ends; the longest expired first.
+
+        Those that somebody else has locked are skipped.
+        """
+        ...
+
     def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
         """Those of these tasks that exist, locked until the transaction ends."""
         ...
 
     def save(self, tasks: Sequence[WorkerTask]) -> None:
-        """Store what an operator's verb changed on locked tasks: status, schedule, budget, end."""
+        """Store what an operator's verb changed on locked tasks: status, schedule, budget, expiry, end."""
         ...
 
     def remove_finished(self, older_than_seconds: float) -> int:

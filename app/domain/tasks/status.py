@@ -28,7 +28,7 @@ class Transition(Enum):
     FAIL = ("fail", (TaskStatus.RUNNING,), TaskStatus.FAILED)
     PUT_BACK = ("put back", (TaskStatus.RUNNING,), TaskStatus.PENDING)
     GIVE_UP = ("give up", (TaskStatus.RUNNING,), TaskStatus.CANCELLED)
-    CANCEL = ("cancel", (TaskStatus.BLOCKED, TaskStatus.PENDING), TaskStatus.CANCELLED)
+    CANCEL = ("cancel", (TaskStatus.BLOCKED, TaskStatus.PENDING, TaskStatus.RUNNING), TaskStatus.CANCELLED)
     RETRY = ("retry", (TaskStatus.FAILED, TaskStatus.CANCELLED), TaskStatus.PENDING)
 
     def __init__(self, verb: str, sources: tuple[TaskStatus, ...], target: TaskStatus) -> None:

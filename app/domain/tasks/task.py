@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from app.domain.identifiers import TaskId
+from app.domain.tasks.deaths import Death, DeathReason
 from app.domain.tasks.errors import IllegalTransition
 from app.domain.tasks.failures import AttemptError, Failure
 from app.domain.tasks.outcomes import TRANSITION_OF, Completed, Failed, GivenUp, Outcome, Released, RetryIn, Snoozed
@@ -24,6 +25,12 @@ class WorkerTask:
     ``worker_id`` whoever runs or last finished it. ``timeout`` is in seconds, ``progress`` a percentage. ``version`` is
     that of the payload's model, ``checkpoint`` what an attempt saved for the next one. ``error`` is the last failure in
     one line, or the reason of a cancellation; ``errors`` holds the latest hundred failed attempts, oldest first.
+
+    A task that was not started by ``expires_at`` is not started any more. ``origin`` says what it comes of, where that
+    is no caller: the tick of a schedule. ``cancel_requested_at`` is when somebody cancelled it while it ran; it is
+    ``running`` until its attempt has ended, and cancelled then, whatever came of that. ``reason`` says why it failed or
+    expired; where it ``is_dead_letter``, it is kept for somebody to look at, filed under ``letter_queue`` (None: its
+    own), and ``requeues`` counts how often it came back from there.
     """
 
     id: TaskId
@@ -50,6 +57,13 @@ class WorkerTask:
     progress: float | None = None
     progress_message: str | None = None
     checkpoint: Any = None
+    expires_at: datetime | None = None
+    origin: Any = None
+    requeues: int = 0
+    cancel_requested_at: datetime | None = None
+    reason: DeathReason | None = None
+    is_dead_letter: bool = False
+    letter_queue: str | None = None
 
     @property
     def is_last_attempt(self) -> bool:
@@ -71,7 +85,10 @@ class WorkerTask:
         self.started_at = now
 
     def settle(self, outcome: Outcome, *, now: datetime) -> None:
-        """Apply the *outcome* of the running attempt."""
+        """Apply the *outcome* of the running attempt; of one that was to be cancelled, only what failed is kept."""
+        if self.cancel_requested_at is not None:
+            self._end_cancelled(outcome, now)
+            return
         self._become(TRANSITION_OF[type(outcome)])
         match outcome:
             case Completed(result):
@@ -79,8 +96,9 @@ class WorkerTask:
                 self.checkpoint = None
                 self.error = None
                 self.finished_at = now
-            case Failed(failure):
+            case Failed(failure, death):
                 self._remember(failure, now)
+                self._die(death)
                 self.finished_at = now
             case RetryIn(failure, delay):
                 self._remember(failure, now)
@@ -112,12 +130,29 @@ class WorkerTask:
         if checkpoint is not None:
             self.checkpoint = checkpoint
 
-    def cancel(self, *, now: datetime) -> None:
-        """Take the task off its queue. Of a cancelled task: nothing changes."""
-        if self.status is TaskStatus.CANCELLED:
+    def cancel(self, *, now: datetime, reason: str | None = None) -> None:
+        """Take the task off its queue; one that runs is to be cancelled once its attempt has ended.
+
+        Of a task that is cancelled, or is to be: nothing changes.
+        """
+        if self.status is TaskStatus.CANCELLED or self.cancel_requested_at is not None:
+            return
+        self._check(Transition.CANCEL)
+        self.error = reason or self.error
+        if self.status is TaskStatus.RUNNING:
+            self.cancel_requested_at = now
             return
         self._become(Transition.CANCEL)
         self.finished_at = now
+
+    def has_expired(self, *, now: datetime) -> bool:
+        """Whether it was to be started by now, and was not: an attempt that failed had started in time."""
+        return self.expires_at is not None and self.expires_at <= now and not self.attempts
+
+    def expire(self, death: Death, *, now: datetime) -> None:
+        """End the task, which was not started in time."""
+        self.cancel(now=now, reason=f"expired: not started by {self.expires_at}")
+        self._die(death)
 
     def retry(self, *, reset_attempts: bool, now: datetime) -> None:
         """Make the task due now; its errors are kept. Without *reset_attempts* a spent budget grows by one attempt."""
@@ -126,7 +161,9 @@ class WorkerTask:
             self.attempts = 0
         else:
             self.max_attempts = max(self.max_attempts, self.attempts + 1)
-        self.finished_at = None
+        # Whoever wants it done now wants it done late.
+        self.expires_at = self.finished_at = self.reason = self.letter_queue = None
+        self.is_dead_letter = False
         self._put_back(now, 0)
 
     def snapshot(self) -> Self:
@@ -140,11 +177,28 @@ class WorkerTask:
         self.errors.append(failure.recorded(attempt=self.attempts, at=now))
         del self.errors[:-MAX_ERRORS]
 
+    def _end_cancelled(self, outcome: Outcome, now: datetime) -> None:
+        self._become(Transition.GIVE_UP)
+        if isinstance(outcome, Failed | RetryIn):
+            asked = self.error
+            self._remember(outcome.failure, now)
+            self.error = asked
+        self.cancel_requested_at = None
+        self.finished_at = now
+
+    def _die(self, death: Death) -> None:
+        self.reason = death.reason
+        self.is_dead_letter = death.is_letter
+        self.letter_queue = death.queue
+
     def _put_back(self, now: datetime, delay: float) -> None:
         self.scheduled_at = now + timedelta(seconds=delay)
         self.worker_id = None
 
     def _become(self, transition: Transition) -> None:
+        self._check(transition)
+        self.status = transition.target
+
+    def _check(self, transition: Transition) -> None:
         if self.status not in transition.sources:
             raise IllegalTransition(self.id, transition, self.status)
-        self.status = transition.target

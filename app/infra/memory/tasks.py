@@ -11,7 +11,13 @@ from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Position, Progress, Settled, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from app.domain.uniques import NOT_BEGUN
 from app.infra.memory.store import Draft, is_claimable
+
+_CHANGED = (
+    "status", "attempts", "max_attempts", "scheduled_at", "finished_at", "worker_id", "error", "expires_at", "requeues",
+    "cancel_requested_at", "reason", "is_dead_letter", "letter_queue",
+)  # fmt: skip
 
 
 class MemoryTasks:
@@ -42,6 +48,8 @@ class MemoryTasks:
         known = dict(zip(types, versions or [1] * len(types), strict=True))
         if task is None or not is_claimable(task) or task.version > known.get(task.type, 0):
             return None
+        if task.has_expired(now=self._now()):
+            return None
         return None if self._draft.workers.get(worker_id) is None else self._claimed(task, worker_id)
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
@@ -51,32 +59,37 @@ class MemoryTasks:
     def time_front(self, request: ClaimRequest) -> float:
         return 0.0
 
-    def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
+    def settle(
+        self, settlements: Sequence[Settlement], *, taking_back: bool = False, or_cancelled: bool = True
+    ) -> Settled:
         now = self._now()
         accepted = set()
+        cancelled = set()
         for one in settlements:
             task = self._held(one.task.id, one.task.lease_seq)
-            if task is not None:
-                end = task.take_back if taking_back else task.settle
-                end(one.outcome, now=now)
-                if isinstance(one.outcome, Completed):
-                    task.result = one.outcome.result
-                elif one.checkpoint is not None:
-                    task.checkpoint = one.checkpoint
-                accepted.add(self._put(task).id)
-        return Settled(frozenset(accepted), now)
+            if task is None or (task.cancel_requested_at is not None and not or_cancelled):
+                continue
+            if task.cancel_requested_at is not None:
+                cancelled.add(task.id)
+            end = task.take_back if taking_back else task.settle
+            end(one.outcome, now=now)
+            if task.status is TaskStatus.COMPLETED and isinstance(one.outcome, Completed):
+                task.result = one.outcome.result
+            elif one.checkpoint is not None:
+                task.checkpoint = one.checkpoint
+            accepted.add(self._put(task).id)
+        return Settled(frozenset(accepted), now, frozenset(cancelled))
 
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
-        return Settled(
-            frozenset(
-                one.task.id
-                for one in settlements
-                if (task := self._draft.tasks.get(one.task.id)) is not None
-                and task.lease_seq == one.task.lease_seq
-                and task.status is not TaskStatus.RUNNING
-            ),
-            self._now(),
-        )
+        stored = [
+            task
+            for one in settlements
+            if (task := self._draft.tasks.get(one.task.id)) is not None
+            and task.lease_seq == one.task.lease_seq
+            and task.status is not TaskStatus.RUNNING
+        ]
+        cancelled = frozenset(task.id for task in stored if task.status is TaskStatus.CANCELLED)
+        return Settled(frozenset(task.id for task in stored), self._now(), cancelled)
 
     def progress(self, reports: Sequence[Progress]) -> frozenset[TaskId]:
         accepted = set()
@@ -95,6 +108,12 @@ class MemoryTasks:
         orphans = (task for task in self._running() if self._draft.workers.get(task.worker_id or "") is None)
         return [handed_out(task) for task in islice(orphans, limit)]
 
+    def lock_expired(self, limit: int) -> list[WorkerTask]:
+        waiting = (task for task in self._draft.tasks.values() if task.status in NOT_BEGUN)
+        expired = [task for task in waiting if task.has_expired(now=self._now())]
+        expired.sort(key=lambda task: cast(datetime, task.expires_at))
+        return [handed_out(task) for task in expired[:limit]]
+
     def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
         found = (self._draft.tasks.get(task_id) for task_id in ids)
         return [handed_out(task) for task in found if task is not None]
@@ -104,12 +123,8 @@ class MemoryTasks:
             stored = self._draft.tasks.get(changed.id)
             if stored is not None:
                 task = stored.snapshot()
-                task.status = changed.status
-                task.attempts = changed.attempts
-                task.max_attempts = changed.max_attempts
-                task.scheduled_at = changed.scheduled_at
-                task.finished_at = changed.finished_at
-                task.worker_id = changed.worker_id
+                for name in _CHANGED:
+                    setattr(task, name, getattr(changed, name))
                 self._put(task)
 
     def remove_finished(self, older_than_seconds: float) -> int:
@@ -126,10 +141,13 @@ class MemoryTasks:
     def _wanted(self, request: ClaimRequest) -> Iterator[WorkerTask]:
         versions = request.versions or [1] * len(request.types)
         known, queues = dict(zip(request.types, versions, strict=True)), frozenset(request.queues)
+        now = self._now()
         return (
             task
             for task in self._draft.claimable()
-            if task.version <= known.get(task.type, 0) and (not queues or task.queue in queues)
+            if task.version <= known.get(task.type, 0)
+            and (not queues or task.queue in queues)
+            and not task.has_expired(now=now)
         )
 
     def _claimed(self, stored: WorkerTask, worker_id: str) -> WorkerTask:
@@ -167,6 +185,7 @@ def handed_out(stored: WorkerTask) -> WorkerTask:
     task.payload = _decoded(stored.payload)
     task.result = _decoded(stored.result)
     task.checkpoint = _decoded(stored.checkpoint)
+    task.origin = _decoded(stored.origin)
     return task
 
 
@@ -176,6 +195,8 @@ def _decoded(value: JsonText | None) -> object:
 
 def stored_task(addition: Addition, now: datetime) -> WorkerTask:
     new = addition.new
+    scheduled_at = _scheduled(addition, now)
+    expires_at = new.expires_at if addition.ttl is None else scheduled_at + timedelta(seconds=addition.ttl)
     return WorkerTask(
         id=addition.id,
         type=new.type,
@@ -184,11 +205,13 @@ def stored_task(addition: Addition, now: datetime) -> WorkerTask:
         priority=new.priority,
         max_attempts=addition.max_attempts,
         timeout=_seconds(new.timeout),
-        scheduled_at=_scheduled(addition, now),
+        scheduled_at=scheduled_at,
         created_at=now,
         correlation_id=new.correlation_id,
         tags=tuple(new.tags),
         version=addition.version,
+        expires_at=expires_at,
+        origin=None if new.origin is None else JsonText.of(dict(new.origin), field="origin"),
     )
 
 

@@ -60,7 +60,17 @@ class MemoryUniques:
 def _replaced(stored: WorkerTask, replacement: Replacement, now: datetime) -> WorkerTask:
     new = stored_task(replacement.addition, now)
     task = stored.snapshot()
-    for name in ("payload", "queue", "priority", "max_attempts", "timeout", "correlation_id", "tags", "version"):
+    for name in (
+        "payload",
+        "queue",
+        "priority",
+        "max_attempts",
+        "timeout",
+        "correlation_id",
+        "tags",
+        "version",
+        "expires_at",
+    ):
         setattr(task, name, getattr(new, name))
     asked = replacement.addition.new
     keeps_place = asked.scheduled_at is None and asked.delay is None and not replacement.postpones

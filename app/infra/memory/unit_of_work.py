@@ -39,6 +39,7 @@ class MemoryTransaction:
         self.draft = draft
         self.events: list[TaskEvent] = []
         self.woken: set[str] = set()
+        self.interrupted: set[TaskId] = set()
         self.ended: set[TaskId] = set()
         self.is_waited_for = is_waited_for
         self.tasks = MemoryTasks(draft, self.now)
@@ -69,6 +70,9 @@ class MemoryTransaction:
 
     def wake(self, queues: Iterable[str]) -> None:
         self.woken.update(queues)
+
+    def interrupt(self, running: Iterable[TaskId]) -> None:
+        self.interrupted.update(running)
 
     def announce(self, ended: Iterable[TaskId]) -> None:
         self.ended.update(ended)

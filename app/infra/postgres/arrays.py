@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     Integer,
+    SmallInteger,
     Text,
     Uuid,
     any_,
@@ -56,7 +57,7 @@ class ArrayText(TypeDecorator[Any]):
         return ",".join(self._elements(values))
 
     def _elements(self, values: Iterable[Any]) -> Iterable[str]:
-        if self.of in (Integer, BigInteger):
+        if self.of in (SmallInteger, Integer, BigInteger):
             # Not str(): an enumeration of numbers has words of its own for itself.
             return ["NULL" if value is None else int.__repr__(value) for value in values]
         if self.of is Double:

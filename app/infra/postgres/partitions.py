@@ -1,4 +1,4 @@
-"""The partitions of ``finished``: one for each UTC day, and one for the rest."""
+"""The partitions of ``finished_days``, where most of what ended is: one for each UTC day, and one for the rest."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -8,6 +8,7 @@ from sqlalchemy import Text, bindparam, func, select, text
 
 from app.infra.postgres.statements import Statements
 
+DAYS = "finished_days"
 REST = "finished_rest"
 """Takes what no day does, so that nothing can fail to end for want of a partition."""
 
@@ -34,13 +35,13 @@ def name_of(day: date) -> str:
 
 def days_of(statements: Statements) -> list[date]:
     """The days that have a partition, in order."""
-    rows = statements.run(PARTITIONS, {"parent": statements.quoted("finished")})
+    rows = statements.run(PARTITIONS, {"parent": statements.quoted(DAYS)})
     return [_day(found[1]) for row in rows if (found := _NAME.fullmatch(row[0]))]
 
 
 def may_alter(statements: Statements) -> bool:
     """Whether partitions may be made and dropped by this role."""
-    return bool(statements.run(MAY_ALTER, {"parent": statements.quoted("finished")})[0][0])
+    return bool(statements.run(MAY_ALTER, {"parent": statements.quoted(DAYS)})[0][0])
 
 
 def lies_in_rest(statements: Statements, day: date) -> bool:
@@ -53,7 +54,7 @@ def lies_in_rest(statements: Statements, day: date) -> bool:
 def create(statements: Statements, day: date) -> None:
     """Attached, and not created in place: that would lock out everybody who settles. This locks out those who look
     into the rest, while the rest, which is nearly always empty, is searched for what belongs to *day*."""
-    parent, child, (first, end) = statements.quoted("finished"), statements.quoted(name_of(day)), _bounds(day)
+    parent, child, (first, end) = statements.quoted(DAYS), statements.quoted(name_of(day)), _bounds(day)
     _change(statements, f"CREATE TABLE {child} (LIKE {parent} INCLUDING ALL EXCLUDING INDEXES) WITH ({_STORAGE})")
     _change(statements, f"ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES FROM ('{first}') TO ('{end}')")
 
@@ -65,8 +66,8 @@ def is_empty(statements: Statements, day: date) -> bool:
 
 
 def drop(statements: Statements, day: date) -> None:
-    """Locks ``finished`` as a whole, for the rest of the transaction. Raises PartitionInUse."""
-    parent, child = statements.quoted("finished"), statements.quoted(name_of(day))
+    """Locks all days, for the rest of the transaction. Raises PartitionInUse."""
+    parent, child = statements.quoted(DAYS), statements.quoted(name_of(day))
     _change(statements, f"ALTER TABLE {parent} DETACH PARTITION {child}")
     if not is_empty(statements, day):  # asked again now that nobody else can get at it
         raise PartitionInUse(day)

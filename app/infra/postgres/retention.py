@@ -15,7 +15,7 @@ from sqlalchemy.types import UserDefinedType
 from app.domain.retention import Removed, Surplus
 from app.infra.postgres.partitions import REST, TRY_LOCK, days_of, name_of
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tables import Moment, finished, tallies
+from app.infra.postgres.tables import Moment, Shelf, finished_days, tallies
 from app.infra.postgres.tasks.tally import tallied
 
 PIECE = 500
@@ -34,14 +34,14 @@ class Tid(UserDefinedType[str]):
 _number = func.sum(tallies.c.number)
 ENDED_BY_DAY = (
     select(tallies.c.type, tallies.c.day, cast(_number, BigInteger))
-    .where(tallies.c.type == func.any(bindparam("types", type_=ARRAY(Text))))
+    .where(tallies.c.type == func.any(bindparam("types", type_=ARRAY(Text))), tallies.c.shelf == Shelf.DAYS)
     .group_by(tallies.c.type, tallies.c.day)
     .having(_number > 0)
     .order_by(tallies.c.type, tallies.c.day)
 )
 PAGES = text("SELECT pg_relation_size(CAST(:child AS regclass)) / CAST(current_setting('block_size') AS bigint)")
 
-_here = finished.alias("here")
+_here = finished_days.alias("here")
 _place = literal_column("here.ctid", Tid())
 _first, _end = bindparam("first", type_=Moment), bindparam("end", type_=Moment)
 _ours = (
@@ -63,13 +63,13 @@ _old = (
     .limit(bindparam("most", type_=Integer))
 )
 _gone = (
-    delete(finished)
+    delete(finished_days)
     .where(
-        finished.c.id == func.any(func.array(_old.scalar_subquery())),
-        finished.c.finished_at >= _first,
-        finished.c.finished_at < _end,
+        finished_days.c.id == func.any(func.array(_old.scalar_subquery())),
+        finished_days.c.finished_at >= _first,
+        finished_days.c.finished_at < _end,
     )
-    .returning(finished.c.type, finished.c.queue, finished.c.status, finished.c.started_at, finished.c.finished_at)
+    .returning(*(finished_days.c[name] for name in ("type", "queue", "status", "started_at", "finished_at", "shelf")))
     .cte("gone")
 )
 REMOVE = select(

@@ -1,13 +1,15 @@
 """Every table, in one place that Alembic can read.
 
-``tasks`` holds what is still to be done and is kept small; what ended moves to ``finished``, which is partitioned by
-day, in the statement that ends it. ``tallies`` says how many are there, so that nobody has to count them.
+``tasks`` holds what is still to be done and is kept small; what ended moves to ``finished`` in the statement that ends
+it, onto one of its shelves: that of the days, partitioned by the day of the end, that of what outlives its day, or that
+of the dead letters. ``tallies`` says how many are there, so that nobody has to count them.
 
 The schema is written here as ``worker`` and translated to the configured one at execution; nothing relies on a
 ``search_path``. No foreign keys, triggers or GIN indexes: each would be paid for on every claim and settle.
 """
 
 from collections.abc import Iterable
+from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -69,6 +71,35 @@ def _task_columns() -> list[Column[Any]]:
         Column("progress_message", Text),
         # What an attempt saved for the next one. NULL for everybody who saves nothing.
         Column("checkpoint", JSON),
+        Column("expires_at", Moment),
+        # What it comes of, where that is no caller; NULL otherwise.
+        Column("origin", JSON),
+        # How often it came back from the dead letters. NULL stands for never.
+        Column("requeues", SmallInteger),
+    ]
+
+
+class Shelf(IntEnum):
+    """Where in ``finished`` a row is kept; stored, so the numbers stay as they are."""
+
+    DAYS = 0
+    """With what ended on the same day, until all of that goes together."""
+    KEPT = 1
+    """Longer than its day is."""
+    DEAD = 2
+    """Until somebody has looked at it."""
+
+
+def _ended_columns() -> list[Column[Any]]:
+    """What a task is when it has ended."""
+    return [
+        *_task_columns(),
+        Column("finished_at", Moment, nullable=False),
+        Column("result", JSON),
+        # Why it failed or expired, and under which queue the letter is filed; NULL stands for its own.
+        Column("reason", Text),
+        Column("letter_queue", Text),
+        Column("shelf", SmallInteger, nullable=False, server_default=text("0")),
     ]
 
 
@@ -80,6 +111,8 @@ tasks = Table(
     "tasks",
     metadata,
     *_task_columns(),
+    # When somebody cancelled it while it ran.
+    Column("cancel_requested_at", Moment),
     # True: due, and in the claim's index. False: waits for its time. NULL: waits for something else (blocked).
     Column("ready", Boolean),
     # PostgreSQL's own: where the row lies.
@@ -91,6 +124,9 @@ tasks = Table(
     # indexed column, and PostgreSQL writes no index entry for it (a heap-only update).
     Index("tasks_ready", "queue", text("(~priority)"), "scheduled_at", "id", postgresql_where=text("ready")),
     Index("tasks_waiting", "scheduled_at", postgresql_where=text("NOT ready")),
+    # Of no column that a claim or a settlement changes, for the same reason; nearly always empty.
+    Index("tasks_expiring", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+    Index("tasks_cancelling", "cancel_requested_at", postgresql_where=text("cancel_requested_at IS NOT NULL")),
     # Room on each page for the claimed version of its rows, and vacuum by number of dead rows, not by share of a
     # table that may be a million rows of tomorrow's work.
     postgresql_with={
@@ -105,17 +141,22 @@ tasks = Table(
 finished = Table(
     "finished",
     metadata,
-    *_task_columns(),
-    Column("finished_at", Moment, nullable=False),
-    Column("result", JSON),
+    *_ended_columns(),
     CheckConstraint(_one_of(FINAL), name="finished_status"),
     Index("finished_id", "id"),
-    postgresql_partition_by="RANGE (finished_at)",
+    postgresql_partition_by="LIST (shelf)",
 )
 
-# What entered and left ``finished``, by the UTC day of its end: each row is a change, and what is there is the sum of
-# all. Only appended to by those who settle, so that none waits for another; the upkeep folds it together. ``bucket`` is
-# that of a completed task's duration, see domain/tasks/durations.py. No key and no index: it is only read as a whole.
+# The shelves by themselves, for those whom the others do not concern. Partitions are no tables of the metadata.
+_shelves = MetaData(schema=SCHEMA)
+finished_days = Table("finished_days", _shelves, *_ended_columns())
+finished_kept = Table("finished_kept", _shelves, *_ended_columns())
+finished_dead = Table("finished_dead", _shelves, *_ended_columns())
+
+# What entered and left each shelf of ``finished``, by the UTC day of its end: each row is a change, and what is there
+# is the sum of all. Only appended to by those who settle, so that none waits for another; the upkeep folds it together.
+# ``bucket`` is that of a completed task's duration, see domain/tasks/durations.py. No key and no index: it is only
+# read as a whole.
 tallies = Table(
     "tallies",
     metadata,
@@ -125,6 +166,7 @@ tallies = Table(
     Column("status", Text, nullable=False),
     Column("bucket", SmallInteger),
     Column("number", BigInteger, nullable=False),
+    Column("shelf", SmallInteger, nullable=False, server_default=text("0")),
     Column("ctid", Text, system=True),
     # Folding leaves as many dead rows as were appended since, whatever the size of the table.
     postgresql_with={

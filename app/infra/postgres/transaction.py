@@ -29,6 +29,7 @@ class PostgresTransaction:
         self.is_waited_for = is_waited_for
         self.ended: set[TaskId] | None = None
         self.woken: set[str] = set()
+        self.interrupted: set[TaskId] = set()
         self.events: list[TaskEvent] = []
         self.tasks = PostgresTasks(self._statements)
         self.workers = PostgresWorkers(self._statements)
@@ -65,6 +66,9 @@ class PostgresTransaction:
 
     def wake(self, queues: Iterable[str]) -> None:
         self.woken.update(queues)
+
+    def interrupt(self, running: Iterable[TaskId]) -> None:
+        self.interrupted.update(running)
 
     def announce(self, ended: Iterable[TaskId]) -> None:
         self.ended = (self.ended or set()).union(ended)

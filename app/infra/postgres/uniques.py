@@ -96,6 +96,8 @@ def _replace() -> Any:
         tags=Text,
         version=Integer,
         payload=Text,
+        expires_at=Moment,
+        ttl=Interval,
     )
 
     def of(name: str) -> Any:
@@ -125,6 +127,7 @@ def _replace() -> Any:
             progress=null(),
             progress_message=null(),
             payload=cast(of("payload"), tasks.c.payload.type),
+            expires_at=func.coalesce(of("expires_at"), scheduled_at + of("ttl")),
         )
         .returning(*COLUMNS)
     )

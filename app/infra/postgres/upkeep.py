@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from app.domain.upkeep import UpkeepForbidden
 from app.infra.postgres.failures import is_in_the_way
 from app.infra.postgres.partitions import (
+    DAYS,
     TRY_LOCK,
     PartitionInUse,
     create,
@@ -107,7 +108,7 @@ class PostgresUpkeep:
 
     def _check(self, what: str) -> None:
         if not may_alter(self._statements):
-            raise UpkeepForbidden(what, self._statements.quoted("finished"))
+            raise UpkeepForbidden(what, self._statements.quoted(DAYS))
 
     def _today(self) -> date:
         return self._now().astimezone(UTC).date()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from app.domain.identifiers import TaskId, checked_task_id
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.errors import NewerVersion, UnknownType
-from app.domain.tasks.errors import IllegalTransition, TaskHeld, TaskNotFound
+from app.domain.tasks.errors import IllegalTransition, TaskExpired, TaskHeld, TaskNotFound
 from app.domain.tasks.events import TaskStarted
 from app.domain.tasks.existing import ExistingTask
 from app.domain.tasks.repository import Claimed, ClaimRequest
@@ -47,8 +47,8 @@ class ClaimTask:
         """The running task; that its time has not come does not matter.
 
         Raises InvalidInput, TaskNotFound, UnknownType for a type that is not in the catalog, NewerVersion for a payload
-        that is newer than its job here, TaskHeld when somebody else runs it, and IllegalTransition in any other state
-        than pending.
+        that is newer than its job here, TaskHeld when somebody else runs it, TaskExpired when it was not started in
+        time, and IllegalTransition in any other state than pending.
         """
         task_id = checked_task_id(task_id)
         tx.workers.register(node)
@@ -65,6 +65,8 @@ class ClaimTask:
                 raise TaskHeld(task_id, found.worker_id)
             if found.status not in Transition.CLAIM.sources:
                 raise IllegalTransition(task_id, Transition.CLAIM, found.status)
+            if found.has_expired(now=tx.now()) and found.expires_at is not None:
+                raise TaskExpired(task_id, found.expires_at)
             if found.type not in self.jobs:
                 raise UnknownType(found.type, self.jobs.types())
             if (job := self.jobs.get(found.type)) is not None and found.version > job.version:

@@ -103,20 +103,24 @@ class EnqueueTasks:
     @left_alone
     def _additions(self, new: Sequence[NewTask]) -> tuple[list[Addition], bool]:
         """What is stored, and whether any of it is of a unique job."""
-        said: dict[str, tuple[int, int]] = {}
+        said: dict[str, tuple[int, int, float | None]] = {}
         additions = []
         for task_id, one in zip(self.new_ids(len(new)), new, strict=True):
             known = said.get(one.type)
             if known is None:
                 known = said[one.type] = self._said_of(one.type)
-            max_attempts, version = known
-            additions.append(Addition(task_id, one, one.max_attempts or max_attempts, one.version or version))
+            max_attempts, version, ttl = known
+            if one.ttl is not None or one.expires_at is not None:
+                ttl = one.ttl  # type: ignore[assignment]  # NewTask keeps seconds; only its parameter takes more
+            additions.append(Addition(task_id, one, one.max_attempts or max_attempts, one.version or version, ttl))
         return additions, any(map(self.is_unique, said))
 
-    def _said_of(self, type: str) -> tuple[int, int]:
-        """The attempts and the version that a new task of *type* has unless its caller says otherwise."""
+    def _said_of(self, type: str) -> tuple[int, int, float | None]:
+        """The attempts, the version and the ttl that a new task of *type* has unless its caller says otherwise."""
         job = self.jobs.get(type)
-        return (self.max_attempts, 1) if job is None else (job.max_attempts or self.max_attempts, job.version)
+        if job is None:
+            return self.max_attempts, 1, None
+        return job.max_attempts or self.max_attempts, job.version, job.ttl
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,8 @@ class EnqueueTask:
         correlation_id: str | None = None,
         tags: Sequence[str] = (),
         version: int | None = None,
+        expires_at: datetime | None = None,
+        ttl: float | timedelta | None = None,
     ) -> WorkerTask:
         """Parameters as in NewTask. A type that is unknown here may be enqueued: another
         application may know it. Of a job that is unique an existing task may be returned (an ExistingTask), see
@@ -158,6 +164,8 @@ class EnqueueTask:
             correlation_id=correlation_id,
             tags=tags,
             version=version,
+            expires_at=expires_at,
+            ttl=ttl,
         )
         return self.together(tx, [new])[0]
 

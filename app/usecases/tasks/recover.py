@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.events import TaskRecovered
 from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Failed, RetryIn
@@ -10,16 +12,23 @@ from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import record_outcome
 from app.usecases.transaction import Transaction
 
+WORKER_LOST = "WorkerLost"
+POISON_AFTER = 3
+"""Workers that one task may cost."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecoverTasks:
     """Bury workers whose lease ran out and take their tasks back.
 
     A lost worker is a failed attempt: without that, a task that kills its worker would be handed out for ever. With
-    attempts left it is due again at once, whatever the job's back-off: the job itself has done nothing wrong yet.
+    attempts left it is due again at once, whatever the job's back-off: the job itself has done nothing wrong yet. A
+    task that ``poison_after`` workers died of is poison, and fails whatever attempts it has left.
     """
 
+    jobs: JobCatalog
     batch: int = 500
+    poison_after: int = POISON_AFTER
 
     def __call__(self, tx: Transaction, *, thorough: bool = True) -> int:
         """Recover up to ``batch`` tasks; returns how many, to be called again while it is that many.
@@ -36,11 +45,12 @@ class RecoverTasks:
         # was not yet visible to the search.
         registered = {worker.node.id for worker in tx.workers.all()}
         orphans = [task for task in orphans if task.worker_id not in registered]
-        outcomes = {task.id: _outcome(task) for task in orphans}
+        outcomes = {task.id: self._outcome(task) for task in orphans}
         settled = tx.tasks.settle([Settlement(task, outcomes[task.id]) for task in orphans], taking_back=True)
         tx.wake({task.queue for task in orphans})
         if tx.is_waited_for():
-            tx.announce(task_id for task_id, outcome in outcomes.items() if isinstance(outcome, Failed))
+            over = (task_id for task_id, outcome in outcomes.items() if isinstance(outcome, Failed))
+            tx.announce(settled.cancelled.union(over))
         for task in orphans:
             if tx.wants(TaskRecovered):
                 after = task.snapshot()
@@ -49,10 +59,14 @@ class RecoverTasks:
             record_outcome(tx, task, outcomes[task.id], settled.at)
         return len(settled.ids)
 
-
-def _outcome(task: WorkerTask) -> Failed | RetryIn:
-    failure = Failure(
-        "WorkerLost",
-        f"worker {task.worker_id} fell silent while running attempt {task.attempts}: killed, frozen or cut off",
-    )
-    return Failed(failure) if task.is_last_attempt else RetryIn(failure, 0)
+    def _outcome(self, task: WorkerTask) -> Failed | RetryIn:
+        message = (
+            f"worker {task.worker_id} fell silent while running attempt {task.attempts}: killed, frozen or cut off"
+        )
+        failure = Failure(WORKER_LOST, message)
+        lost = 1 + sum(error.type == WORKER_LOST for error in task.errors)
+        if lost >= self.poison_after:
+            return Failed(failure, self.jobs.death(task.type, DeathReason.POISON))
+        if task.is_last_attempt:
+            return Failed(failure, self.jobs.death(task.type, DeathReason.EXHAUSTED))
+        return RetryIn(failure, 0)

@@ -1,6 +1,6 @@
 """Settle: store how attempts ended, each under the lease it ran under."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -10,6 +10,7 @@ from app.domain.json import JsonText
 from app.domain.tasks.events import (
     TaskCancelled,
     TaskCompleted,
+    TaskDeadLettered,
     TaskEvent,
     TaskFailed,
     TaskLeaseLost,
@@ -29,9 +30,14 @@ _IS_OVER = (Completed, Failed, GivenUp)
 
 @dataclass(frozen=True, slots=True)
 class SettleTasks:
-    """Store the outcomes of a batch of attempts in one statement."""
+    """Store the outcomes of a batch of attempts in one statement.
+
+    What was cancelled meanwhile ends cancelled; unless ``or_cancelled``, it is refused, like a lost lease.
+    """
 
     needs_transaction: ClassVar[bool] = False
+
+    or_cancelled: bool = True
 
     def __call__(self, tx: Transaction, ended: Sequence[Settlement], *, again: bool = False) -> frozenset[TaskId]:
         """Settle and return the ids that were refused, because their lease was lost.
@@ -39,16 +45,17 @@ class SettleTasks:
         *again* says that an earlier call with these attempts broke off with its fate unknown: what it did store is
         recognised and not taken for a lost lease.
         """
-        settled = tx.tasks.settle(ended)
+        settled = tx.tasks.settle(ended, or_cancelled=self.or_cancelled)
+        cancelled = settled.cancelled
         refused: list[Settlement] = []
         if len(settled.ids) < len(ended):
             refused = [one for one in ended if one.task.id not in settled.ids]
             if again:
                 earlier = tx.tasks.settled_before(refused)
-                _tell(tx, [one for one in refused if one.task.id in earlier.ids], earlier.at)
+                _tell(tx, [one for one in refused if one.task.id in earlier.ids], earlier.at, earlier.cancelled)
                 refused = [one for one in refused if one.task.id not in earlier.ids]
             ended = [one for one in ended if one.task.id in settled.ids]
-        _tell(tx, ended, settled.at)
+        _tell(tx, ended, settled.at, cancelled)
         if refused and tx.wants(TaskLeaseLost):
             for one in refused:
                 tx.record(TaskLeaseLost(task=one.task.snapshot()))
@@ -67,7 +74,7 @@ class SettleInDoubt:
         """Whether the attempt still had its lease. *completed* is told where that is what happened, if it is given."""
         settled = tx.tasks.settle([ended])
         if settled.ids:
-            _tell(tx, [ended], settled.at)
+            _tell(tx, [ended], settled.at, settled.cancelled)
             return True
         found = tx.statistics.find(ended.task.id)
         if found is None or found.lease_seq != ended.task.lease_seq:
@@ -75,14 +82,22 @@ class SettleInDoubt:
                 tx.record(TaskLeaseLost(task=ended.task.snapshot()))
             return False
         if found.status is not TaskStatus.COMPLETED:  # an earlier call, whose answer was lost in its turn
-            _tell(tx, [ended], found.finished_at or tx.now())
+            cancelled = [found.id] if found.status is TaskStatus.CANCELLED else []
+            _tell(tx, [ended], found.finished_at or tx.now(), cancelled)
         elif completed is not None:
             _tell(tx, [Settlement(ended.task, completed)], found.finished_at or tx.now())
         return True
 
 
-def _tell(tx: Transaction, settled: Sequence[Settlement], at: datetime) -> None:
-    """Wake workers for what came back, and record what listeners want to hear."""
+def _tell(
+    tx: Transaction, settled: Sequence[Settlement], at: datetime, cancelled: Collection[TaskId] = frozenset()
+) -> None:
+    """Wake workers for what came back, and record what listeners want to hear.
+
+    The *cancelled* ones ended so, whatever their outcome was.
+    """
+    if cancelled:
+        settled = [_cancelled(one) if one.task.id in cancelled else one for one in settled]
     tx.wake({one.task.queue for one in settled if isinstance(one.outcome, _COMES_BACK)})
     if tx.is_waited_for():
         tx.announce(one.task.id for one in settled if isinstance(one.outcome, _IS_OVER))
@@ -136,9 +151,13 @@ class ReportProgress:
                     tx.record(TaskProgressed(task=task, percent=one.percent, message=one.message))
 
 
+def _cancelled(one: Settlement) -> Settlement:
+    return one if isinstance(one.outcome, GivenUp) else Settlement(one.task, GivenUp("cancelled while it ran"))
+
+
 _HEARD_IN: dict[type[Outcome], tuple[type[TaskEvent], ...]] = {
     Completed: (TaskCompleted,),
-    Failed: (TaskFailed,),
+    Failed: (TaskFailed, TaskDeadLettered),
     RetryIn: (TaskFailed, TaskRetried),
     GivenUp: (TaskCancelled,),
 }
@@ -158,8 +177,10 @@ def record_outcome(tx: Transaction, task: WorkerTask, outcome: Outcome, at: date
         case Completed():
             duration = (at - started_at).total_seconds()
             tx.record(TaskCompleted(task=task, result=task.result, duration=duration))
-        case Failed(failure):
+        case Failed(failure, death):
             tx.record(TaskFailed(task=task, error=str(failure), will_retry=False))
+            if death.is_letter:
+                tx.record(TaskDeadLettered(task=task, reason=death.reason))
         case RetryIn(failure):
             tx.record(TaskFailed(task=task, error=str(failure), will_retry=True))
             tx.record(TaskRetried(task=task, manual=False))

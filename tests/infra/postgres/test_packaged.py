@@ -66,7 +66,7 @@ def test_an_installed_queue_migrates_and_works(programs: Path, empty_database_ur
     migrated = run("task-queue", "migrate")
     counted = run("python", "-m", "app", "stats")
 
-    assert {"before": None, "after": "0002", "changed": True} == migrated
+    assert {"before": None, "after": "0003", "changed": True} == migrated
     assert 0 == counted["total"]
 
 

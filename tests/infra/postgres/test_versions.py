@@ -13,13 +13,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 ROOT = Path(__file__).parents[3]
-NEXT = '''"""Something that a later version needs."""
+HEAD = max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("0*.py"))
+NEXT = f"{int(HEAD) + 1:04}"
+MIGRATION = f'''"""Something that a later version needs."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "{NEXT}"
+down_revision = "{HEAD}"
 branch_labels = None
 depends_on = None
 
@@ -39,7 +41,7 @@ def later(tmp_path: Path, database_url: str) -> Run:
     """Runs the command line of the later version, whose migrations wait half a second for a lock and not ten."""
     for folder in ("app", "alembic"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / "alembic" / "versions" / "0003_mood.py").write_text(NEXT)
+    (tmp_path / "alembic" / "versions" / f"{NEXT}_mood.py").write_text(MIGRATION)
     environment = tmp_path / "alembic" / "env.py"
     patient, impatient = 'LOCK_TIMEOUT = "10s"', 'LOCK_TIMEOUT = "500ms"'
     assert 1 == environment.read_text().count(patient)
@@ -65,12 +67,13 @@ def test_a_schema_that_is_older_is_not_worked_on(later: Run) -> None:
     drained = later("worker", "--drain")
 
     said = (
-        "The schema 'worker' is at revision 0002, older than the 0003 this version needs: run `python -m app migrate`."
+        f"The schema 'worker' is at revision {HEAD}, older than the {NEXT} this version needs:"
+        " run `python -m app migrate`."
     )
     assert [(1, "", f"error: {said}\n"), (1, f"{said}\n", "")] == [
         (run.returncode, run.stdout, run.stderr) for run in refused
     ]
-    assert {"before": "0002", "after": "0003", "changed": True} == json.loads(migrated.stdout)
+    assert {"before": HEAD, "after": NEXT, "changed": True} == json.loads(migrated.stdout)
     assert 0 == drained.returncode
 
 

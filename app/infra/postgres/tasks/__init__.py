@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from app.domain.identifiers import TaskId
 from app.domain.tasks.outcomes import Completed, Failed, GivenUp
 from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Progress, Settled, Settlement
+from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tasks.add import ADD, add_parameters, added_tasks
@@ -23,9 +24,11 @@ from app.infra.postgres.tasks.claim import (
 )
 from app.infra.postgres.tasks.operate import (
     END,
+    LOCK_EXPIRED,
     LOCK_FINISHED,
     LOCK_HERE,
     LOCK_ORPHANS,
+    MARK,
     REVIVE,
     save_parameters,
 )
@@ -34,12 +37,14 @@ from app.infra.postgres.tasks.rows import to_task
 from app.infra.postgres.tasks.settle import (
     COMPLETE,
     FINISH,
+    FINISH_CANCELLED,
     PUT_BACK,
     REPORT,
     SETTLED_BEFORE,
     accepted,
     by_id,
     complete_parameters,
+    finish_cancelled_parameters,
     finish_parameters,
     lease_parameters,
     progress_parameters,
@@ -83,7 +88,9 @@ class PostgresTasks:
         seconds: float = self._statements.run(statement, parameters)[0][0]
         return seconds
 
-    def settle(self, settlements: Sequence[Settlement], *, taking_back: bool = False) -> Settled:
+    def settle(
+        self, settlements: Sequence[Settlement], *, taking_back: bool = False, or_cancelled: bool = True
+    ) -> Settled:
         completed: list[Settlement] = []
         ended: list[Settlement] = []
         back: list[Settlement] = []
@@ -96,6 +103,7 @@ class PostgresTasks:
                 back.append(one)
         at = _NEVER
         done: set[TaskId] = set()
+        cancelled: frozenset[TaskId] = frozenset()
         for some, statement, parameters in (
             (completed, COMPLETE, complete_parameters),
             (ended, FINISH, finish_parameters),
@@ -105,7 +113,12 @@ class PostgresTasks:
                 rows = self._statements.run(statement, parameters(some, raised=int(taking_back)), timed=True)
                 at, count, ids = rows[0]
                 done.update(accepted(some, count, ids))
-        return Settled(frozenset(done), at)
+        if len(done) < len(settlements) and or_cancelled:
+            left = by_id(one for one in settlements if one.task.id not in done)
+            given = finish_cancelled_parameters(left, raised=int(taking_back))
+            at, count, ids = self._statements.run(FINISH_CANCELLED, given, timed=True)[0]
+            cancelled = frozenset(accepted(left, count, ids))
+        return Settled(frozenset(done | cancelled), at, cancelled)
 
     def settled_before(self, settlements: Sequence[Settlement]) -> Settled:
         return _settled(self._statements.run(SETTLED_BEFORE, lease_parameters(by_id(settlements)), timed=True))
@@ -118,6 +131,9 @@ class PostgresTasks:
 
     def lock_orphans(self, limit: int) -> list[WorkerTask]:
         return [to_task(row) for row in self._statements.run(LOCK_ORPHANS, {"limit": limit})]
+
+    def lock_expired(self, limit: int) -> list[WorkerTask]:
+        return [to_task(row) for row in self._statements.run(LOCK_EXPIRED, {"limit": limit}, timed=True)]
 
     def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
         # Here, then where tasks go when they end, and here again, for one that was on its way back: whoever moves it
@@ -134,7 +150,9 @@ class PostgresTasks:
     def save(self, tasks: Sequence[WorkerTask]) -> None:
         if ended := [task for task in tasks if task.status.is_final]:
             self._statements.change(END, save_parameters(ended))
-        if revived := [task for task in tasks if not task.status.is_final]:
+        if marked := [task for task in tasks if task.status is TaskStatus.RUNNING]:
+            self._statements.change(MARK, save_parameters(marked))
+        if revived := [task for task in tasks if task.status is TaskStatus.PENDING]:
             self._statements.change(REVIVE, save_parameters(revived), timed=True)
 
     def remove_finished(self, older_than_seconds: float) -> int:
@@ -142,4 +160,5 @@ class PostgresTasks:
 
 
 def _settled(rows: Sequence[Row[*tuple[Any, ...]]]) -> Settled:
-    return Settled(frozenset(row[0] for row in rows), rows[0][1] if rows else _NEVER)
+    cancelled = frozenset(row[0] for row in rows if row[2] == TaskStatus.CANCELLED)
+    return Settled(frozenset(row[0] for row in rows), rows[0][1] if rows else _NEVER, cancelled)

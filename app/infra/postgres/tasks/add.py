@@ -32,6 +32,9 @@ _new = rows_of(
     tags=Text,
     version=Integer,
     payload=Text,
+    expires_at=Moment,
+    ttl=Interval,
+    origin=Text,
 )
 
 # A delay that is not given is NULL, and so is its sum.
@@ -47,7 +50,7 @@ _added = (
     .from_select(
         [
             "id", "type", "queue", "status", "priority", "max_attempts", "scheduled_at", "created_at",
-            "timeout", "correlation_id", "tags", "version", "payload", "ready",
+            "timeout", "correlation_id", "tags", "version", "payload", "ready", "expires_at", "origin",
         ],
         select(
             _new.c.id,
@@ -64,6 +67,8 @@ _added = (
             _new.c.version,
             cast(_new.c.payload, JSON),
             _scheduled_at <= NOW,
+            func.coalesce(_new.c.expires_at, _scheduled_at + _new.c.ttl),
+            cast(_new.c.origin, JSON),
         ),
     )
     .cte("added")
@@ -74,7 +79,7 @@ ADD = select(cast(NOW, Moment)).add_cte(_added)
 
 
 def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
-    ids, new, budgets, versions = zip(*additions, strict=True)
+    ids, new, budgets, versions, ttls = zip(*additions, strict=True)
     return {
         "id_list": ids,
         **_folded("type", [one.type for one in new]),
@@ -82,13 +87,16 @@ def add_parameters(additions: Sequence[Addition]) -> dict[str, Any]:
         **_folded("priority", [one.priority for one in new]),
         **_folded("max_attempts", budgets),
         "scheduled_at_list": _unless_none([one.scheduled_at for one in new]),
-        "delay_list": _unless_none([_microseconds(one) for one in new]),
+        "delay_list": _unless_none([_microseconds(one.delay) for one in new]),
         "timeout_list": _unless_none([one.timeout for one in new]),
         "correlation_id_list": _unless_none([one.correlation_id for one in new]),
         "tags_list": _unless_none([json.dumps(one.tags) if one.tags else None for one in new]),
         # NULL for the first: see tables.
         "version_list": [] if versions.count(1) == len(versions) else [None if one == 1 else one for one in versions],
         "payload_list": [one.text for one in new],
+        "expires_at_list": _unless_none([one.expires_at for one in new]),
+        "ttl_list": _unless_none([_microseconds(ttl) for ttl in ttls]),
+        "origin_list": _unless_none([None if one.origin is None else json.dumps(one.origin) for one in new]),
     }
 
 
@@ -103,13 +111,15 @@ def replacing_parameters(replacements: Sequence[Replacement]) -> dict[str, Any]:
         "priority_list": [one.priority for one in new],
         "max_attempts_list": [one.max_attempts for one in additions],
         "scheduled_at_list": [one.scheduled_at for one in new],
-        "delay_list": [_microseconds(one) for one in new],
+        "delay_list": [_microseconds(one.delay) for one in new],
         "keeps_place_list": [not one.postpones for one in replacements],
         "timeout_list": [one.timeout for one in new],
         "correlation_id_list": [one.correlation_id for one in new],
         "tags_list": [json.dumps(one.tags) if one.tags else None for one in new],
         "version_list": [None if one.version == 1 else one.version for one in additions],
         "payload_list": [one.text for one in new],
+        "expires_at_list": [one.expires_at for one in new],
+        "ttl_list": [_microseconds(one.ttl) for one in additions],
     }
 
 
@@ -117,7 +127,7 @@ def replacing_parameters(replacements: Sequence[Replacement]) -> dict[str, Any]:
 def added_tasks(additions: Sequence[Addition], now: datetime) -> list[WorkerTask]:
     """The tasks as they were stored at *now*, without reading back what we have just sent."""
     added = []
-    for id_, new, max_attempts, version in additions:
+    for id_, new, max_attempts, version, ttl in additions:
         # Without the constructor, as in to_task.
         task = WorkerTask.__new__(WorkerTask)
         task.id = id_
@@ -144,6 +154,11 @@ def added_tasks(additions: Sequence[Addition], now: datetime) -> list[WorkerTask
         task.progress = None
         task.progress_message = None
         task.checkpoint = None
+        task.expires_at = new.expires_at if ttl is None else _later(task.scheduled_at, ttl)
+        task.origin = None if new.origin is None else dict(new.origin)
+        task.requeues = 0
+        task.cancel_requested_at = task.reason = task.letter_queue = None
+        task.is_dead_letter = False
         added.append(task)
     return added
 
@@ -158,17 +173,15 @@ def _unless_none(values: list[Any]) -> list[Any]:
     return [] if values.count(None) == len(values) else values
 
 
-def _delay(new: NewTask) -> timedelta | None:
-    return None if new.delay is None else timedelta(seconds=new.delay)  # type: ignore[arg-type]  # as for the timeout
-
-
-def _microseconds(new: NewTask) -> str | None:
+def _microseconds(seconds: Any) -> str | None:
     # In whole ones, so that the sum which the database stores is the one that we return.
-    delay = _delay(new)
-    return None if delay is None else f"{delay // timedelta(microseconds=1)} microseconds"
+    return None if seconds is None else f"{timedelta(seconds=seconds) // timedelta(microseconds=1)} microseconds"
 
 
 def _scheduled(new: NewTask, now: datetime) -> datetime:
+    return _later(now, new.delay) if new.scheduled_at is None else new.scheduled_at.astimezone(now.tzinfo)
+
+
+def _later(moment: datetime, seconds: Any) -> datetime:
     # In UTC, because Python adds to what the clock on the wall shows; returned in the zone that the session has.
-    moment = new.scheduled_at or now.astimezone(UTC) + (_delay(new) or timedelta())
-    return moment.astimezone(now.tzinfo)
+    return (moment.astimezone(UTC) + timedelta(seconds=seconds or 0)).astimezone(moment.tzinfo)

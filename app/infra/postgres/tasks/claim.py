@@ -32,7 +32,7 @@ from app.domain.tasks.status import Transition
 from app.infra.postgres.moments import NOW, seconds_until
 from app.infra.postgres.statements import Rows
 from app.infra.postgres.tables import tasks, workers
-from app.infra.postgres.tasks.rows import COLUMNS, to_task
+from app.infra.postgres.tasks.rows import CLAIMED, COLUMNS, to_claimed
 
 PROMOTED_AT_ONCE = 2_000
 """Waiting tasks that become ready in one statement, so that a million due at midnight do not make one long one."""
@@ -70,10 +70,12 @@ def _likely(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 _SINCE = func.date_part("epoch", func.clock_timestamp() - func.statement_timestamp())
 """Seconds of the server's that the statement has taken until here."""
 
+# An attempt that failed had started in time.
+_is_in_time = or_(tasks.c.expires_at.is_(None), tasks.c.expires_at > NOW, tasks.c.attempts > 0)
 _is_pending = tasks.c.status == str(Transition.CLAIM.sources[0])
 # A worker that was buried must not take tasks that nobody would look for.
 _is_registered = exists().where(workers.c.id == bindparam("worker_id", type_=Text))
-_is_claimable = and_(tasks.c.ready, _likely(and_(_is_pending, _of_types, _is_known)))
+_is_claimable = and_(tasks.c.ready, _likely(and_(_is_pending, _of_types, _is_known, _is_in_time)))
 
 
 def _lanes() -> FromClause:
@@ -130,7 +132,7 @@ def _taken(*which: ColumnElement[bool]) -> Any:
             worker_id=bindparam("worker_id", type_=Text),
             started_at=NOW,
         )
-        .returning(*COLUMNS, _SINCE.label("took"))
+        .returning(*CLAIMED, _SINCE.label("took"))
     )
 
 
@@ -176,7 +178,9 @@ CLAIM_FROM_SOME = _claim_across(_named)
 CLAIM_FROM_ALL = _claim_across(_lanes())
 CLAIM_ONWARDS = _claim_across(_places, _behind(_places.c))
 # Not by its place: whoever has it locked may leave it at another one, and it must be found there.
-CLAIM_BY_ID = _taken(tasks.c.id == bindparam("task_id", type_=Uuid), _is_pending, _of_types, _is_known, _is_registered)
+CLAIM_BY_ID = _taken(
+    tasks.c.id == bindparam("task_id", type_=Uuid), _is_pending, _of_types, _is_known, _is_in_time, _is_registered
+)
 
 
 def _looked_at(lanes: Any, limit: Any) -> Any:
@@ -259,7 +263,7 @@ def _known(request: ClaimRequest) -> dict[str, Any]:
 @left_alone
 def claimed_in(rows: Rows) -> Claimed:
     """What a claim took, of which these are the *rows*."""
-    tasks = [to_task(row[:-1]) for row in rows]
+    tasks = [to_claimed(row[:-1]) for row in rows]
     # UPDATE … RETURNING promises no order. The number of an id, because UUIDs compare themselves in Python.
     tasks.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id.int))
     # The search was over when the first of them was changed.

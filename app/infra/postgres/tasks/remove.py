@@ -12,7 +12,7 @@ from app.infra.postgres.failures import is_in_the_way, is_lock_timeout
 from app.infra.postgres.moments import after
 from app.infra.postgres.partitions import LOCK, days_of, empty
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tables import finished, tallies
+from app.infra.postgres.tables import Shelf, finished, tallies
 from app.infra.postgres.tasks.tally import tallied
 
 CHUNK = 10_000
@@ -36,7 +36,7 @@ _old = (
 _gone = (
     delete(finished)
     .where(finished.c.id == _old.c.id, finished.c.finished_at == _old.c.finished_at, finished.c.finished_at < _limit)
-    .returning(finished.c.type, finished.c.queue, finished.c.status, finished.c.started_at, finished.c.finished_at)
+    .returning(*(finished.c[name] for name in ("type", "queue", "status", "started_at", "finished_at", "shelf")))
     .cte("gone")
 )
 DELETE_CHUNK = select(
@@ -45,7 +45,10 @@ DELETE_CHUNK = select(
 ).add_cte(tallied(_gone, sign=-1))
 
 _forgotten = (
-    delete(tallies).where(tallies.c.day == bindparam("past", type_=Date)).returning(tallies.c.number).cte("forgotten")
+    delete(tallies)
+    .where(tallies.c.day == bindparam("past", type_=Date), tallies.c.shelf == Shelf.DAYS)
+    .returning(tallies.c.number)
+    .cte("forgotten")
 )
 FORGET_DAY = select(cast(func.coalesce(func.sum(_forgotten.c.number), 0), BigInteger))
 

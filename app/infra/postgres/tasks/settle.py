@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     Integer,
+    SmallInteger,
     Text,
     Uuid,
     and_,
@@ -41,11 +42,12 @@ from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import MAX_ERRORS
 from app.infra.postgres.arrays import ValuesById
 from app.infra.postgres.moments import NOW, after
-from app.infra.postgres.tables import finished, tasks
+from app.infra.postgres.tables import Shelf, finished, tasks
 from app.infra.postgres.tasks.tally import tallied
 
 _RUNNING = str(TaskStatus.RUNNING)
 _COMPLETED = str(TaskStatus.COMPLETED)
+_CANCELLED = str(TaskStatus.CANCELLED)
 
 _LEASE: dict[str, Any] = {"id": Uuid, "lease_seq": BigInteger}
 
@@ -55,6 +57,10 @@ _raised = tasks.c.lease_seq + bindparam("raised", type_=Integer)
 
 def _holds_lease(given: ValuesById) -> Any:
     return and_(given.names(tasks.c.id), _fenced(given))
+
+
+_was_cancelled = tasks.c.cancel_requested_at.is_not(None)
+"""While it ran: however it ends, it ends cancelled."""
 
 
 def _fenced(given: ValuesById) -> Any:
@@ -85,23 +91,40 @@ def _moved(gone: Any, columns: Sequence[str], **own: Any) -> Any:
     """Move what is *gone* from tasks to finished, and count it there and here."""
     moved = select(*(gone.c[name] for name in columns), *own.values())
     kept = insert(finished).from_select([*columns, *own], moved).cte("kept")
-    return _counted(gone).add_cte(kept, tallied(gone, sign=1, finished_at=NOW, status=own.get("status")))
+    counted = tallied(gone, sign=1, finished_at=NOW, status=own.get("status"), shelf=own.get("shelf"))
+    return _counted(gone).add_cte(kept, counted)
+
+
+_ENDED = {"line": Text, "failure": Text, "checkpoint": Text}
 
 
 def _finish() -> Any:
     """The end of a task that did not complete."""
-    ended = ValuesById("ended", **_LEASE, status=Text, line=Text, failure=Text, checkpoint=Text)
+    ended = ValuesById("ended", **_LEASE, **_ENDED, status=Text, reason=Text, letter_queue=Text, shelf=SmallInteger)
+    own = {name: ended.of(tasks.c.id, name) for name in ("reason", "letter_queue", "shelf")}
+    return _ends(ended, ~_was_cancelled, own, status=ended.of(tasks.c.id, "status"))
+
+
+def _finish_cancelled() -> Any:
+    """The end of a task that was cancelled while it ran; why, was stored then."""
+    ended = ValuesById("ended", **_LEASE, **_ENDED)
+    own = {"reason": null(), "letter_queue": null(), "shelf": literal(Shelf.DAYS, SmallInteger)}
+    return _ends(ended, _was_cancelled, own, status=literal(_CANCELLED, Text), error=tasks.c.error)
+
+
+def _ends(ended: ValuesById, which: ColumnElement[bool], own: dict[str, Any], **changes: Any) -> Any:
     changed = {
-        "status": ended.of(tasks.c.id, "status"),
         "lease_seq": _raised,
         "error": func.coalesce(ended.of(tasks.c.id, "line"), tasks.c.error),
         "errors": _errors_with(ended.of(tasks.c.id, "failure")),
         "checkpoint": _checkpoint(ended),
+        **changes,
+        **own,
     }
     kept = [each.name for each in finished.c if each.name not in {"finished_at", "result"}]
     gone = (
         delete(tasks)
-        .where(_holds_lease(ended))
+        .where(_holds_lease(ended), which)
         .returning(*((changed[name] if name in changed else tasks.c[name]).label(name) for name in kept))
         .cte("gone")
     )
@@ -111,15 +134,16 @@ def _finish() -> Any:
 def _complete() -> Any:
     done = ValuesById("done", **_LEASE, result=Text)
     # Nobody will go on from where it was: the checkpoint goes.
-    own = {"status", "error", "finished_at", "result", "checkpoint"}
+    own = {"status", "error", "finished_at", "result", "checkpoint", "reason", "letter_queue", "shelf"}
     kept = [each.name for each in finished.c if each.name not in own]
     gone = (
         delete(tasks)
-        .where(_holds_lease(done))
+        .where(_holds_lease(done), ~_was_cancelled)
         .returning(*(tasks.c[name] for name in kept), cast(done.of(tasks.c.id, "result"), JSON).label("result"))
         .cte("gone")
     )
-    return _moved(gone, kept, status=literal(_COMPLETED, Text), result=gone.c.result, finished_at=NOW)
+    shelf = literal(Shelf.DAYS, SmallInteger)
+    return _moved(gone, kept, status=literal(_COMPLETED, Text), result=gone.c.result, finished_at=NOW, shelf=shelf)
 
 
 def _put_back() -> Any:
@@ -129,7 +153,7 @@ def _put_back() -> Any:
     scheduled_at = case((delay.is_(None), tasks.c.scheduled_at), else_=after(delay))
     changed = (
         update(tasks)
-        .where(_holds_lease(back))
+        .where(_holds_lease(back), ~_was_cancelled)
         .values(
             status=str(TaskStatus.PENDING),
             attempts=tasks.c.attempts - back.of(tasks.c.id, "given_back"),
@@ -150,7 +174,9 @@ def _put_back() -> Any:
 def _settled_before() -> Any:
     asked = ValuesById("asked", **_LEASE)
     here, gone = (
-        select(table.c.id, NOW).where(asked.names(table.c.id), table.c.lease_seq == asked.of(table.c.id, "lease_seq"))
+        select(table.c.id, NOW, table.c.status).where(
+            asked.names(table.c.id), table.c.lease_seq == asked.of(table.c.id, "lease_seq")
+        )
         for table in (tasks, finished)
     )
     return here.where(tasks.c.status != _RUNNING).union_all(gone)
@@ -183,6 +209,7 @@ def _report() -> Any:
 
 COMPLETE = _complete()
 FINISH = _finish()
+FINISH_CANCELLED = _finish_cancelled()
 PUT_BACK = _put_back()
 SETTLED_BEFORE = _settled_before()
 REPORT = _report()
@@ -217,14 +244,20 @@ def complete_parameters(settlements: Sequence[Settlement], *, raised: int) -> di
 
 def finish_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
     outcomes = [one.outcome for one in settlements]
+    deaths = [outcome.death if isinstance(outcome, Failed) else None for outcome in outcomes]
     return lease_parameters(settlements) | {
         "asked": len(settlements),
         "raised": raised,
         "status_list": [str(TRANSITION_OF[type(outcome)].target) for outcome in outcomes],
-        "line_list": [_line(outcome) for outcome in outcomes],
-        "failure_list": [_failure(outcome) for outcome in outcomes],
-        **_checkpoints(settlements),
+        **_failures(settlements),
+        "reason_list": [None if death is None else death.reason for death in deaths],
+        "letter_queue_list": [None if death is None else death.queue for death in deaths],
+        "shelf_list": [Shelf.DEAD if death is not None and death.is_letter else Shelf.DAYS for death in deaths],
     }
+
+
+def finish_cancelled_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
+    return lease_parameters(settlements) | {"asked": len(settlements), "raised": raised, **_failures(settlements)}
 
 
 def put_back_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
@@ -234,6 +267,13 @@ def put_back_parameters(settlements: Sequence[Settlement], *, raised: int) -> di
         "raised": raised,
         "delay_list": [outcome.delay if isinstance(outcome, RetryIn | Snoozed) else None for outcome in outcomes],
         "given_back_list": [0 if isinstance(outcome, RetryIn) else 1 for outcome in outcomes],
+        **_failures(settlements),
+    }
+
+
+def _failures(settlements: Sequence[Settlement]) -> dict[str, Any]:
+    outcomes = [one.outcome for one in settlements]
+    return {
         "line_list": [_line(outcome) for outcome in outcomes],
         "failure_list": [_failure(outcome) for outcome in outcomes],
         **_checkpoints(settlements),
@@ -255,7 +295,7 @@ def accepted(settlements: Sequence[Settlement], count: int, ids: str | None) -> 
 
 def _line(outcome: Outcome) -> str | None:
     match outcome:
-        case Failed(failure) | RetryIn(failure):
+        case Failed(failure, _) | RetryIn(failure, _):
             return str(failure)
         case GivenUp(reason):
             return reason

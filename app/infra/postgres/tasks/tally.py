@@ -8,7 +8,7 @@ from app.domain.tasks.durations import SCALE, SHORTEST
 from app.domain.tasks.status import TaskStatus
 from app.infra.postgres.tables import tallies
 
-KEY = ("day", "type", "queue", "status", "bucket")
+KEY = ("day", "type", "queue", "status", "bucket", "shelf")
 
 
 def tallied(
@@ -17,11 +17,13 @@ def tallied(
     sign: int,
     status: ColumnElement[Any] | None = None,
     finished_at: ColumnElement[Any] | None = None,
+    shelf: ColumnElement[Any] | None = None,
 ) -> CTE:
     """Append how many of the rows *moved* there are of each kind, as many more (*sign* 1) or fewer (-1).
 
     One row for each kind in the batch, and nobody's row is changed, so that settling waits for nobody who settles.
-    ``finished_at`` and ``status`` are those that the rows have in ``finished``, where *moved* does not say so.
+    ``finished_at``, ``status`` and ``shelf`` are those that the rows have in ``finished``, where *moved* does not say
+    so.
     """
     ended = moved.c.finished_at if finished_at is None else finished_at
     became = moved.c.status if status is None else status
@@ -31,6 +33,7 @@ def tallied(
         moved.c.queue,
         became.label("status"),
         case((became == str(TaskStatus.COMPLETED), _bucket(ended - moved.c.started_at))).label("bucket"),
+        cast(moved.c.shelf if shelf is None else shelf, SmallInteger).label("shelf"),
     ).subquery("kinds")
     number = func.count() * literal_column(str(sign))
     changes = select(*kinds.c, number).group_by(*kinds.c)
