@@ -29,11 +29,13 @@ from app.domain.jobs.schemas import Unfit
 from app.domain.jobs.sessions import CommitRefused, NoDatabase, NoSessionForItems
 from app.domain.jobs.unique import Unique
 from app.domain.retries import Constant, Exponential, Linear, RetryPolicy
-from app.domain.tasks.errors import IllegalTransition, LeaseLost, TaskHeld, TaskNotFound
+from app.domain.tasks.deaths import DeathReason
+from app.domain.tasks.errors import IllegalTransition, LeaseLost, TaskExpired, TaskHeld, TaskNotFound
 from app.domain.tasks.events import (
     TaskCancelled,
     TaskCompleted,
     TaskCreated,
+    TaskDeadLettered,
     TaskEvent,
     TaskFailed,
     TaskLeaseLost,
@@ -60,6 +62,7 @@ __all__ = [
     "CommitRefused",
     "Constant",
     "DatabaseUnavailable",
+    "DeathReason",
     "DuplicateJob",
     "ExistingTask",
     "Exponential",
@@ -96,8 +99,10 @@ __all__ = [
     "TaskCompleted",
     "TaskContext",
     "TaskCreated",
+    "TaskDeadLettered",
     "TaskDidNotComplete",
     "TaskEvent",
+    "TaskExpired",
     "TaskFailed",
     "TaskHandle",
     "TaskHeld",

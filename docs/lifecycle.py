@@ -23,7 +23,7 @@ SENTENCES = {
     Transition.FAIL: "The attempt failed and no other follows: the budget is spent, or the handler or the job said so.",
     Transition.PUT_BACK: "Another attempt follows: after a failure, a snooze, a shutdown or the loss of the worker.",
     Transition.GIVE_UP: "The handler raised `CancelTask`: the task is not wanted any more.",
-    Transition.CANCEL: "Somebody took the task off its queue before it ran.",
+    Transition.CANCEL: "Somebody took the task off its queue; one that ran has been stopped.",
     Transition.RETRY: "Somebody asked for another try; the task is due at once.",
 }
 

@@ -10,10 +10,9 @@ from app.domain.errors import InvalidInput, QueueError
 from app.domain.identifiers import TaskId
 from app.domain.jobs.unique import Unique
 from app.domain.tasks.repository import Addition
-from app.domain.tasks.status import TaskStatus, Transition
+from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
-NOT_BEGUN = Transition.CANCEL.sources
 """The statuses in which a task may still be given something else to do; the same in which it may be called off."""
 
 MAX_KEY = 500

@@ -13,9 +13,9 @@ from app.domain.json import decoded
 from app.domain.tasks.existing import ExistingTask
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.repository import Addition
+from app.domain.tasks.status import NOT_BEGUN
 from app.domain.tasks.task import WorkerTask
 from app.domain.uniques import (
-    NOT_BEGUN,
     Cleared,
     Holding,
     Replacement,

@@ -20,6 +20,8 @@ class Row:
     holder: str | None = None
     end: int | None = None
     percent: int | None = None
+    cancelled: bool = False
+    """While it ran: it ends so, whatever comes of it."""
 
 
 @dataclass(slots=True)
@@ -48,11 +50,21 @@ class Model:
 
     def end(self, id: str, state: str, *, failed: bool) -> None:
         row = self.rows[id]
-        row.state, row.end = state, self.now
+        row.state, row.end = "cancelled" if row.cancelled else state, self.now
+        row.cancelled = False
         row.errors += failed
+
+    def cancel(self, id: str) -> None:
+        if self.rows[id].state == "running":
+            self.rows[id].cancelled = True
+        elif self.rows[id].state == "pending":
+            self.end(id, "cancelled", failed=False)
 
     def put_back(self, id: str, *, failed: bool, due: int | None) -> None:
         row = self.rows[id]
+        if row.cancelled:
+            self.end(id, "cancelled", failed=failed)
+            return
         row.state, row.holder = "pending", None
         row.due = row.due if due is None else due
         if failed:

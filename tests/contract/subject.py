@@ -25,6 +25,7 @@ from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.claim import AdoptLostClaims, ClaimTasks, NextDue
 from app.usecases.tasks.cleanup import CleanupTasks
 from app.usecases.tasks.enqueue import EnqueueTasks
+from app.usecases.tasks.expire import ExpireTasks
 from app.usecases.tasks.find import FindTask, ListTasks
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.tasks.retry import RetryTask
@@ -78,8 +79,11 @@ class Queue:
     def newest(self, **asked: Any) -> list[WorkerTask]:
         return self.uow.run(ListTasks(), **asked)
 
-    def cancel(self, task: WorkerTask) -> WorkerTask:
-        return self.uow.run(CancelTask(), task.id)
+    def cancel(self, task: WorkerTask, *, reason: str | None = None) -> WorkerTask:
+        return self.uow.run(CancelTask(), task.id, reason=reason)
+
+    def expire(self) -> int:
+        return self.uow.run(ExpireTasks(self.jobs))
 
     def retry(self, task: WorkerTask, *, reset_attempts: bool = False) -> WorkerTask:
         return self.uow.run(RetryTask(), task.id, reset_attempts=reset_attempts)

@@ -1,4 +1,4 @@
-"""Cancel: allowed before a task runs, refused with the reason afterwards."""
+"""Cancel: at once before a task runs, and refused with the reason when it has ended."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -69,26 +69,6 @@ def test_cancelling_twice_changes_nothing(queue: Queue) -> None:
 
     assert (TaskStatus.CANCELLED, NOON) == (again.status, again.finished_at)
     assert ["created", "cancelled"] == queue.told
-
-
-def test_a_running_task_is_not_cancelled(queue: Queue) -> None:
-    """
-    The refusal names the task, the verb, the state and what is allowed; the task goes on running.
-    """
-    queue.register()
-    queue.enqueue()
-    task = queue.claim_one()
-
-    with pytest.raises(IllegalTransition) as refused:
-        queue.cancel(task)
-
-    assert (task.id, "cancel", TaskStatus.RUNNING, (TaskStatus.BLOCKED, TaskStatus.PENDING)) == (
-        refused.value.task_id,
-        refused.value.verb,
-        refused.value.status,
-        refused.value.allowed,
-    )
-    assert queue.complete(task)
 
 
 def test_a_finished_task_is_not_cancelled(queue: Queue) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.errors import IllegalTransition
 from app.domain.tasks.events import (
     TaskCancelled,
     TaskCompleted,
     TaskCreated,
+    TaskDeadLettered,
     TaskEvent,
     TaskFailed,
     TaskLeaseLost,
@@ -71,8 +73,9 @@ def test_the_story_of_a_task_that_fails_twice(queue: Queue) -> None:
         (TaskRetried, "pending", False),
         (TaskStarted, "running"),
         (TaskFailed, "failed", "SMTPException: no such mailbox", False),
+        (TaskDeadLettered, "failed", DeathReason.EXHAUSTED),
     ] == [facts(event) for event in queue.events]
-    assert [0, 0, 1, 1, 1, 2] == [len(event.task.errors) for event in queue.events]
+    assert [0, 0, 1, 1, 1, 2, 2] == [len(event.task.errors) for event in queue.events]
 
 
 def test_the_story_of_an_operator(queue: Queue) -> None:
@@ -119,6 +122,7 @@ def test_the_story_of_a_recovery(queue: Queue) -> None:
         (TaskStarted, "running"),
         (TaskRecovered, "failed", "w2"),
         (TaskFailed, "failed", lost.format("w2", 2), False),
+        (TaskDeadLettered, "failed", DeathReason.EXHAUSTED),
         (TaskLeaseLost, "running"),
     ] == [facts(event) for event in queue.events]
     assert (1, "w1") == (queue.events[-1].task.lease_seq, queue.events[-1].task.worker_id)
@@ -236,7 +240,7 @@ def test_nothing_is_told_of_what_was_refused(queue: Queue) -> None:
     """
     queue.register()
     queue.enqueue()
-    task = queue.claim_one()
+    queue.complete(task := queue.claim_one())
     queue.events.clear()
 
     with pytest.raises(IllegalTransition):

@@ -195,12 +195,12 @@ def test_a_session_goes_on_after_a_refusal(queue: Queue, open_session: OpenSessi
     """
     queue.register()
     queue.enqueue()
-    running = queue.claim_one()
+    queue.complete(done := queue.claim_one())
     session = open_session()
     task = enqueue_in(session, queue)
 
     with pytest.raises(IllegalTransition):
-        queue.uow.join(session, CancelTask(), running.id)
+        queue.uow.join(session, CancelTask(), done.id)
     session.commit()
 
     assert TaskStatus.PENDING is queue.find(task).status

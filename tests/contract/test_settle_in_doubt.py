@@ -62,7 +62,7 @@ def test_one_that_has_completed_is_not_told_of_by_those_who_do_not_know_its_resu
 
 @pytest.mark.parametrize(
     ("last", "status", "told"),
-    [(False, TaskStatus.PENDING, ["failed", "retried"]), (True, TaskStatus.FAILED, ["failed"])],
+    [(False, TaskStatus.PENDING, ["failed", "retried"]), (True, TaskStatus.FAILED, ["failed", "dead_lettered"])],
 )
 def test_an_answer_to_this_that_is_lost_in_its_turn_is_made_up_for(
     queue: Queue, last: bool, status: TaskStatus, told: list[str]

@@ -91,12 +91,11 @@ class Story(RuleBasedStateMachine):
             assert row is None
         except IllegalTransition:
             assert row is not None
-            assert row.state in ("running", "completed", "failed")
+            assert row.state in ("completed", "failed")
         else:
             assert row is not None
-            assert row.state in ("pending", "cancelled")
-            if row.state == "pending":
-                self.model.end(str(task.id), "cancelled", failed=False)
+            assert row.state in ("pending", "running", "cancelled")
+            self.model.cancel(str(task.id))
 
     @rule(task=tasks, reset=st.booleans())
     def retry(self, task: WorkerTask, reset: bool) -> None:

@@ -37,4 +37,5 @@ class Transition(Enum):
         self.target = target
 
 
+NOT_BEGUN = (TaskStatus.BLOCKED, TaskStatus.PENDING)
 FINAL = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)

@@ -32,6 +32,7 @@ class TaskSignals:
         self.retried = Signal("A task was put back for another try.")
         self.cancelled = Signal("A task was cancelled.")
         self.recovered = Signal("A task was taken back from a worker that died.")
+        self.dead_lettered = Signal("A task ended for good and waits, as a dead letter, for somebody to look at it.")
         self.lease_lost = Signal("An outcome of this worker was refused.")
         self._of: dict[type[TaskEvent], Signal] = {kind: getattr(self, kind.signal) for kind in EVENTS}
         self._relay = Relay()

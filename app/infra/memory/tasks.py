@@ -9,9 +9,8 @@ from app.domain.identifiers import TaskId
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.repository import Addition, Claimed, ClaimRequest, Position, Progress, Settled, Settlement
-from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.status import NOT_BEGUN, TaskStatus
 from app.domain.tasks.task import WorkerTask
-from app.domain.uniques import NOT_BEGUN
 from app.infra.memory.store import Draft, is_claimable
 
 _CHANGED = (

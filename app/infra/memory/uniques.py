@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
+from app.domain.tasks.status import NOT_BEGUN
 from app.domain.tasks.task import WorkerTask
-from app.domain.uniques import NOT_BEGUN, Cleared, Holders, Holding, Replacement, Taking
+from app.domain.uniques import Cleared, Holders, Holding, Replacement, Taking
 from app.infra.memory.store import Draft
 from app.infra.memory.tasks import handed_out, stored_task
 

@@ -30,9 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.errors import InvalidInput
-from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.status import NOT_BEGUN, TaskStatus
 from app.domain.tasks.task import WorkerTask
-from app.domain.uniques import NOT_BEGUN, Cleared, Holders, Holding, Replacement, Taking
+from app.domain.uniques import Cleared, Holders, Holding, Replacement, Taking
 from app.infra.postgres.arrays import ValuesById, rows_of
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.statements import Statements

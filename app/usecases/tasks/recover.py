@@ -9,7 +9,7 @@ from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Failed, RetryIn
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
-from app.usecases.tasks.settle import record_outcome
+from app.usecases.tasks.settle import record_cancelled, record_outcome
 from app.usecases.transaction import Transaction
 
 WORKER_LOST = "WorkerLost"
@@ -49,14 +49,15 @@ class RecoverTasks:
         settled = tx.tasks.settle([Settlement(task, outcomes[task.id]) for task in orphans], taking_back=True)
         tx.wake({task.queue for task in orphans})
         if tx.is_waited_for():
-            over = (task_id for task_id, outcome in outcomes.items() if isinstance(outcome, Failed))
-            tx.announce(settled.cancelled.union(over))
+            tx.announce(task_id for task_id, outcome in outcomes.items() if isinstance(outcome, Failed))
         for task in orphans:
             if tx.wants(TaskRecovered):
                 after = task.snapshot()
                 after.take_back(outcomes[task.id], now=settled.at)
                 tx.record(TaskRecovered(task=after, worker_id=task.worker_id or ""))
-            record_outcome(tx, task, outcomes[task.id], settled.at)
+            if task.id not in settled.cancelled:
+                record_outcome(tx, task, outcomes[task.id], settled.at)
+        record_cancelled(tx, settled.cancelled)
         return len(settled.ids)
 
     def _outcome(self, task: WorkerTask) -> Failed | RetryIn:

@@ -1,6 +1,6 @@
 """Settle: store how attempts ended, each under the lease it ran under."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -97,7 +97,8 @@ def _tell(
     The *cancelled* ones ended so, whatever their outcome was.
     """
     if cancelled:
-        settled = [_cancelled(one) if one.task.id in cancelled else one for one in settled]
+        record_cancelled(tx, cancelled)
+        settled = [one for one in settled if one.task.id not in cancelled]
     tx.wake({one.task.queue for one in settled if isinstance(one.outcome, _COMES_BACK)})
     if tx.is_waited_for():
         tx.announce(one.task.id for one in settled if isinstance(one.outcome, _IS_OVER))
@@ -151,10 +152,6 @@ class ReportProgress:
                     tx.record(TaskProgressed(task=task, percent=one.percent, message=one.message))
 
 
-def _cancelled(one: Settlement) -> Settlement:
-    return one if isinstance(one.outcome, GivenUp) else Settlement(one.task, GivenUp("cancelled while it ran"))
-
-
 _HEARD_IN: dict[type[Outcome], tuple[type[TaskEvent], ...]] = {
     Completed: (TaskCompleted,),
     Failed: (TaskFailed, TaskDeadLettered),
@@ -162,6 +159,16 @@ _HEARD_IN: dict[type[Outcome], tuple[type[TaskEvent], ...]] = {
     GivenUp: (TaskCancelled,),
 }
 _TOLD = tuple({kind: None for kinds in _HEARD_IN.values() for kind in kinds})
+
+
+def record_cancelled(tx: Transaction, ids: Iterable[TaskId]) -> None:
+    """Tell that these tasks ended cancelled, whatever came of their attempts; why, is stored with them."""
+    if tx.is_waited_for():
+        tx.announce(ids)
+    if tx.wants(TaskCancelled):
+        for task_id in ids:
+            if (task := tx.statistics.find(task_id)) is not None:
+                tx.record(TaskCancelled(task=task, reason=task.error))
 
 
 def record_outcome(tx: Transaction, task: WorkerTask, outcome: Outcome, at: datetime) -> None:

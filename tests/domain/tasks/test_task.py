@@ -40,6 +40,7 @@ ALLOWED = {
     ("cancel", "blocked"): "cancelled",
     ("cancel", "pending"): "cancelled",
     ("cancel", "cancelled"): "cancelled",
+    ("cancel", "running"): "running",
     ("retry", "failed"): "pending",
     ("retry", "cancelled"): "pending",
     ("retry from zero", "failed"): "pending",
@@ -78,12 +79,34 @@ def test_a_refusal_says_everything_in_one_sentence() -> None:
     """
     The verb, the task, the state, and what is allowed.
     """
-    task = a_task(status=TaskStatus.RUNNING)
+    task = a_task(status=TaskStatus.COMPLETED)
 
     with pytest.raises(IllegalTransition) as refused:
         task.cancel(now=NOON)
 
-    assert f"Cannot cancel task {task.id}: it is running, and must be blocked or pending" == str(refused.value)
+    said = f"Cannot cancel task {task.id}: it is completed, and must be blocked or pending or running"
+    assert said == str(refused.value)
+
+
+@pytest.mark.parametrize("verb", ["complete", "fail", "retry later", "give up", "snooze", "release"])
+def test_however_its_attempt_ends_what_was_cancelled_ends_cancelled(verb: str) -> None:
+    """
+    For the reason that was given then; what failed is remembered all the same.
+    """
+    task = a_running_task(attempts=1)
+    task.cancel(now=NOON, reason="ordered twice")
+
+    VERBS[verb](task)
+
+    failed = verb in ("fail", "retry later")
+    assert (TaskStatus.CANCELLED, "ordered twice", LATER, None, None, int(failed)) == (
+        task.status,
+        task.error,
+        task.finished_at,
+        task.result,
+        task.cancel_requested_at,
+        len(task.errors),
+    )
 
 
 def test_final_states_are_those_that_only_a_person_leaves() -> None:

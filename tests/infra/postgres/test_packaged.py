@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
+HEAD = max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("0*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_an_installed_queue_migrates_and_works(programs: Path, empty_database_ur
     migrated = run("task-queue", "migrate")
     counted = run("python", "-m", "app", "stats")
 
-    assert {"before": None, "after": "0003", "changed": True} == migrated
+    assert {"before": None, "after": HEAD, "changed": True} == migrated
     assert 0 == counted["total"]
 
 

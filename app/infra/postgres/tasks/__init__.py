@@ -85,7 +85,7 @@ class PostgresTasks:
 
     def time_front(self, request: ClaimRequest) -> float:
         statement, parameters = time_front_of(request)
-        seconds: float = self._statements.run(statement, parameters)[0][0]
+        seconds: float = self._statements.run(statement, parameters, timed=True)[0][0]
         return seconds
 
     def settle(

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.domain.tasks.status import TaskStatus, Transition
+from app.domain.tasks.status import NOT_BEGUN, TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW
@@ -56,7 +56,7 @@ LOCK_EXPIRED = (
     select(*COLUMNS)
     .where(
         tasks.c.expires_at <= NOW,
-        tasks.c.status.in_([str(status) for status in Transition.CANCEL.sources if status is not TaskStatus.RUNNING]),
+        tasks.c.status.in_([str(status) for status in NOT_BEGUN]),
         tasks.c.attempts == 0,
     )
     .order_by(tasks.c.expires_at)
