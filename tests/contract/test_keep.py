@@ -7,13 +7,16 @@ import pytest
 
 from app.domain.jobs.job import Job
 from app.domain.jobs.keep import Keep
+from app.domain.tasks.deaths import Death, DeathReason
+from app.domain.tasks.outcomes import Failed
 from app.domain.tasks.task import WorkerTask
 from app.worker.retention import RetentionRounds
 from tests.contract.parallel import in_parallel
 from tests.contract.subject import Queue
-from tests.examples import EMAIL, REPORT, new_task
+from tests.examples import EMAIL, REPORT, a_failure, new_task
 
 DAY = 86_400.0
+NO_LETTER = Failed(a_failure(), Death(DeathReason.EXHAUSTED, is_letter=False))
 
 
 def job(type: str = EMAIL, keep: Keep | None = None) -> Job[Any, Any]:
@@ -26,7 +29,7 @@ def rounds(queue: Queue, *jobs: Job[Any, Any]) -> RetentionRounds:
 
 
 def end(queue: Queue, number: int = 1, type: str = EMAIL, *, every: float = 60.0) -> list[WorkerTask]:
-    """So many tasks that end one after the other: completed, failed and cancelled ones in turn."""
+    """So many tasks that end one after the other: failed, completed and cancelled ones in turn; no dead letters."""
     ended = []
     for index in range(number):
         task = queue.enqueue(type)
@@ -34,7 +37,7 @@ def end(queue: Queue, number: int = 1, type: str = EMAIL, *, every: float = 60.0
             queue.cancel(task)
         else:
             [claimed] = queue.claim()
-            queue.complete(claimed) if index % 3 else queue.fail(claimed)
+            queue.complete(claimed) if index % 3 else queue.settle(claimed, NO_LETTER)
         ended.append(task)
         queue.clock.advance(every)
     return ended
@@ -103,6 +106,22 @@ def test_none_are_kept_when_none_are_wanted(queue: Queue) -> None:
     removed = rounds(queue, job(keep=Keep(count=0))).round()
 
     assert (4, {running.id}) == (removed, left(queue))
+    check_counts(queue)
+
+
+def test_dead_letters_are_not_touched(queue: Queue) -> None:
+    """
+    Somebody has yet to look at them; nor do they count among those that are kept.
+    """
+    ended = end(queue, 2)
+    queue.enqueue()
+    queue.fail(letter := queue.claim_one())
+    queue.clock.advance(60)
+
+    removed = [rounds(queue, job(keep=keep)).round() for keep in (Keep(count=2), Keep(count=1), Keep(age=0))]
+
+    assert ([0, 1, 1], {letter.id}) == (removed, left(queue))
+    assert ended[0].id not in left(queue)
     check_counts(queue)
 
 

@@ -14,7 +14,8 @@ class Keep:
 
     ``count`` keeps the newest so many, ``age`` (seconds or a timedelta) those that ended less long ago; with both, what
     either would remove goes. ``Keep(count=0)`` keeps none: for tasks that nobody will ever look at. Enforced by the
-    workers' upkeep, so that a little more is there at times. Raises InvalidInput.
+    workers' upkeep, so that a little more is there at times. Dead letters are not touched, and do not count: they stay
+    until somebody has seen to them. Raises InvalidInput.
     """
 
     count: int | None = None

@@ -35,5 +35,5 @@ class MemoryRetention:
 
     def _ended(self) -> Iterator[tuple[datetime, WorkerTask]]:
         for task in self._draft.tasks.values():
-            if task.status.is_final and task.finished_at is not None:
+            if task.status.is_final and task.finished_at is not None and not task.is_dead_letter:
                 yield task.finished_at.astimezone(UTC), task

@@ -73,7 +73,7 @@ def test_a_new_database_has_a_partition_for_today_and_the_days_ahead(empty_datab
         [(today,)] = asked(engine, "SELECT (now() AT TIME ZONE 'UTC')::date")
 
     ahead = [f"finished_{today + timedelta(days=number):%Y%m%d}" for number in range(4)]
-    assert [*ahead, "finished_rest"] == [name for (name,) in made]
+    assert [*ahead, "finished_dead", "finished_kept", "finished_rest"] == [name for (name,) in made]
 
 
 def test_what_ends_goes_to_its_day_and_without_one_to_the_rest(engine: Engine, queue: Queue) -> None:
@@ -272,7 +272,9 @@ def test_a_role_that_may_alter_nothing_is_told_what_it_may_not(engine: Engine, q
     try:
         with engine_of(engine, connect_args={"options": f"-c role={name}"}) as plain:
             theirs = queue_of(plain, queue.clock)
-            with pytest.raises(UpkeepForbidden, match=r'may not make partitions .* owner of "worker"\."finished" may'):
+            with pytest.raises(
+                UpkeepForbidden, match=r'may not make partitions .* owner of "worker"\."finished_days" may'
+            ):
                 theirs.uow.run(MakeDays())
             folded = theirs.uow.run(FoldTallies())
     finally:
