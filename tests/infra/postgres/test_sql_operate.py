@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import IllegalTransition, JobCatalog, TaskNotFound, TaskQueueContainer
 from app.domain.tasks.status import FINAL, TaskStatus
-from app.infra.postgres.tables import finished, tasks
+from app.infra.postgres.tables import Shelf, finished, tasks
 from tests.examples import NOON, new_id
 from tests.infra.postgres.callers import until
 
@@ -42,11 +42,13 @@ def put(connection: Connection, status: str, **changes: Any) -> UUID:
     table: Table = finished if TaskStatus(status) in FINAL else tasks
     columns = [each for each in table.c if not each.system]
     row: dict[str, Any] = {each.name: _BY_TYPE[each.type.compile(_DIALECT)] for each in columns}
-    row |= {"id": new_id(), "status": status} | changes
+    row |= {"id": new_id(), "status": status}
+    row |= {"shelf": Shelf.DEAD, "reason": "exhausted"} if table is finished else {"cancel_requested_at": None}
+    row |= changes
     names, values = ", ".join(f'"{name}"' for name in row), ", ".join(f"%({name})s" for name in row)
     connection.exec_driver_sql(f"INSERT INTO worker.{table.name} ({names}) VALUES ({values})", row)
     if table is finished:
-        ask = "INSERT INTO worker.tallies SELECT (%s AT TIME ZONE 'UTC')::date, 'text', 'text', %s, NULL, 1"
+        ask = "INSERT INTO worker.tallies SELECT (%s AT TIME ZONE 'UTC')::date, 'text', 'text', %s, NULL, 1, 2"
         connection.exec_driver_sql(ask, (row["finished_at"], status))
     return UUID(str(row["id"]))
 
@@ -64,7 +66,8 @@ def row_of(connection: Connection, id_: UUID, moment: str) -> tuple[str, dict[st
 
 def tallies(connection: Connection) -> list[Any]:
     ask = (
-        "SELECT day, type, queue, status, bucket, sum(number) FROM worker.tallies GROUP BY 1, 2, 3, 4, 5 ORDER BY 4, 1"
+        "SELECT day, type, queue, status, bucket, sum(number) FROM worker.tallies GROUP BY 1, 2, 3, 4, 5, shelf"
+        " HAVING sum(number) <> 0 ORDER BY 4, 1"
     )
     return [*connection.exec_driver_sql(ask)]
 
