@@ -49,9 +49,12 @@ def parser() -> argparse.ArgumentParser:
     when.add_argument("--delay", type=_typed(duration), metavar="5m", help="run no sooner than in so long")
     when.add_argument("--at", type=_moment, metavar="ISO", help="run no sooner than then; needs a time zone")
     enqueue.add_argument("--queue", default="default", metavar="Q")
+    enqueue.add_argument("--ttl", type=_typed(duration), metavar="10m", help="cancel it if not started within so long")
 
-    for name, help in (("cancel", "Take a task off its queue."), ("show", "Tell the story of a task.")):
-        verb(name, help).add_argument("id", metavar="ID")
+    cancel = verb("cancel", "Take a task off its queue, or have the attempt that runs it stopped.")
+    cancel.add_argument("id", metavar="ID")
+    cancel.add_argument("--reason", metavar="TEXT", help="kept as the task's error")
+    verb("show", "Tell the story of a task.").add_argument("id", metavar="ID")
     retry = verb("retry", "Make a failed or cancelled task due again.")
     retry.add_argument("id", metavar="ID")
     retry.add_argument("--reset-attempts", action="store_true", help="with its whole budget, not one more attempt")

@@ -43,8 +43,12 @@ def story(task: WorkerTask) -> str:
         ("attempts", f"{task.attempts} of {task.max_attempts}"),
         ("created", moment(task.created_at)),
         ("scheduled", moment(task.scheduled_at) if task.scheduled_at != task.created_at else None),
+        ("expires", moment(task.expires_at)),
         ("started", moment(task.started_at)),
         ("finished", moment(task.finished_at)),
+        ("reason", None if task.reason is None else _reason(task)),
+        ("requeued", f"{task.requeues} times" if task.requeues else None),
+        ("origin", None if task.origin is None else _short(task.origin)),
         ("worker", task.worker_id),
         ("correlation", task.correlation_id),
         ("tags", ", ".join(task.tags)),
@@ -107,9 +111,17 @@ def moment(value: datetime | None) -> str | None:
 def _state(task: WorkerTask) -> str:
     if task.status is TaskStatus.PENDING and task.scheduled_at > datetime.now(UTC):
         return f"{task.status} until {moment(task.scheduled_at)}"
+    if task.cancel_requested_at is not None:
+        return f"{task.status}, being cancelled since {moment(task.cancel_requested_at)}"
     if task.duration is not None and task.status.is_final:
         return f"{task.status} after {task.duration:.3f} s"
     return str(task.status)
+
+
+def _reason(task: WorkerTask) -> str:
+    if not task.is_dead_letter:
+        return str(task.reason)
+    return f"{task.reason}; a dead letter" + (f", filed under {task.letter_queue}" if task.letter_queue else "")
 
 
 def _short(value: Any) -> str:

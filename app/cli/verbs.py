@@ -6,6 +6,7 @@ from collections.abc import Callable
 from app.cli.check import check
 from app.cli.printing import as_json, breakdown, counts_as_json, group_as_json, print_json, story, table
 from app.cli.queue import Queue
+from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
 
@@ -17,12 +18,14 @@ def enqueue(queue: Queue, args: argparse.Namespace) -> int:
         scheduled_at=args.at,
         delay=args.delay,
         queue=args.queue,
+        ttl=args.ttl,
     )
     return _told(task, args, "enqueued")
 
 
 def cancel(queue: Queue, args: argparse.Namespace) -> int:
-    return _told(queue.cancel_task().execute(args.id), args, "cancelled")
+    task = queue.cancel_task().execute(args.id, reason=args.reason)
+    return _told(task, args, "being cancelled" if task.status is TaskStatus.RUNNING else "cancelled")
 
 
 def retry(queue: Queue, args: argparse.Namespace) -> int:
