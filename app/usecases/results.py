@@ -247,7 +247,8 @@ class ResultWaiter:
         for task in seen.ended:
             for wait in self._taken([task.id]):
                 wait.answer.set_result(task.snapshot())
-        for wait in self._taken(set(ids) - seen.going_on.keys()):
+        # Not those that have ended: who was just answered may have come back for the same, and is looked for anew.
+        for wait in self._taken(set(ids) - seen.going_on.keys() - {task.id for task in seen.ended}):
             wait.answer.set_exception(TaskNotFound(wait.task_id))
         waits = self._waiting_for(seen.going_on)
         for wait in waits:

@@ -84,7 +84,7 @@ async def test_hooks_hear_of_a_payload_that_cannot_be_read(rig: Rig) -> None:
     job.payload, job.errored = Raw, (note,)
     found = await rig.drained(task)
 
-    assert (TaskStatus.FAILED, [({"number": 1}, "FailForGood")]) == (found.status, heard)
+    assert (TaskStatus.FAILED, [({"number": 1}, "PayloadInvalid")]) == (found.status, heard)
 
 
 def test_a_secret_is_no_payload() -> None:

@@ -154,7 +154,7 @@ async def test_a_policy_that_raises_costs_no_task(rig: Rig, broken: str) -> None
     policies: dict[str, Any] = {"retry": breaks} if broken == "policy" else {"should_retry": breaks}
     found = await rig.ran(raising, **policies)
 
-    assert (TaskStatus.PENDING, 1) == (found.status, found.attempts)
+    assert TaskStatus.PENDING is found.status
     assert "so it goes" in found.errors[0].message
     assert "retry policy failed" in found.errors[0].message
     assert "in the policy" in found.errors[0].message
