@@ -1,7 +1,7 @@
 """ResultWaiter: one thread that looks for all who wait."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from app.domain.identifiers import TaskId
@@ -34,18 +34,18 @@ def test_who_was_just_answered_may_ask_for_the_same_again() -> None:
 
     second, is_asking = threading.Thread(target=again), threading.Event()
 
-    def ended() -> Iterator[WorkerTask]:
-        yield task
+    def ask_again() -> None:
         # Whoever waited has its answer by now.
-        if not second.ident:
-            second.start()
-            is_asking.set()
-            while task.id not in waiter._waits:
-                second.join(0.001)
+        second.start()
+        is_asking.set()
+        while task.id not in waiter._waits:
+            second.join(0.001)
+
+    looks = iter([_Slowly([task], ask_again), [task]])
 
     class Looking:
         def execute(self, ids: Sequence[TaskId]) -> Look:
-            return Look(_Once(ended()), {})
+            return Look(next(looks), {})
 
     waiter = ResultWaiter(Looking, Silent)  # type: ignore[arg-type]  # all that is used of them
 
@@ -56,15 +56,15 @@ def test_who_was_just_answered_may_ask_for_the_same_again() -> None:
     assert [task.id, task.id] == [answer.id for answer in answers]
 
 
-class _Once(list[WorkerTask]):
-    """Tasks that are handed out one by one the first time, with something happening in between."""
+class _Slowly(list[WorkerTask]):
+    """Tasks that are handed out one by one, with something happening at the end of the first time."""
 
-    def __init__(self, tasks: Iterator[WorkerTask]) -> None:
-        super().__init__()
-        self._tasks = tasks
+    def __init__(self, tasks: list[WorkerTask], then: Callable[[], None]) -> None:
+        super().__init__(tasks)
+        self._then: Callable[[], None] | None = then
 
     def __iter__(self) -> Iterator[WorkerTask]:
-        for task in self._tasks:
-            self.append(task)
-            yield task
-        self._tasks = super().__iter__()
+        yield from super().__iter__()
+        then, self._then = self._then, None
+        if then is not None:
+            then()
