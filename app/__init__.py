@@ -7,6 +7,7 @@ from app.domain.jobs.batch import BatchJob, BatchResult, ItemsFailed
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import (
+    AttemptCancelled,
     AttemptTimedOut,
     CatalogNotBound,
     DuplicateJob,
@@ -15,6 +16,7 @@ from app.domain.jobs.errors import (
     LoopIsRunning,
     NewerVersion,
     ResultExpired,
+    SoftTimeout,
     TaskDidNotComplete,
     TaskNotFinished,
     UnknownType,
@@ -53,6 +55,7 @@ from app.domain.tasks.task import WorkerTask
 from app.domain.uniques import TaskNotUnique
 
 __all__ = [
+    "AttemptCancelled",
     "AttemptError",
     "AttemptTimedOut",
     "BatchJob",
@@ -95,6 +98,7 @@ __all__ = [
     "RetryPolicy",
     "SchemaMismatch",
     "Snooze",
+    "SoftTimeout",
     "TaskCancelled",
     "TaskCompleted",
     "TaskContext",

@@ -13,6 +13,7 @@ def options_of(settings: Settings) -> WorkerOptions:
         lease=settings.worker_lease,
         stale_check_interval=settings.worker_stale_check_interval,
         shutdown_grace=settings.worker_shutdown_grace,
+        cancel_grace=settings.worker_cancel_grace,
         queues=settings.worker_queues,
         types=settings.worker_task_types,
         cpu_processes=settings.worker_cpu_processes,

@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     worker_lease: Seconds = Field(60.0, ge=0.5)
     worker_stale_check_interval: Seconds = 15.0
     worker_shutdown_grace: Annotated[float, BeforeValidator(_seconds), Field(ge=0)] = 25.0
+    worker_cancel_grace: Annotated[float, BeforeValidator(_seconds), Field(ge=0)] = 10.0
     worker_poison_after: int = Field(3, ge=1, description="workers that may die of one task before it is given up")
     worker_id: str = Field(default_factory=_here, max_length=200)
     worker_queues: Names = ()

@@ -3,10 +3,9 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable
-from enum import Enum, auto
+import time
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from app.domain.errors import InvalidInput
 from app.domain.jobs.answers import HandlerAnswer
@@ -16,85 +15,32 @@ from app.domain.jobs.job import Job
 from app.domain.jobs.sessions import OpenSession
 from app.domain.jobs.verdict import verdict
 from app.domain.json import JsonText
-from app.domain.tasks.outcomes import Completed, Outcome, Released
+from app.domain.tasks.outcomes import Completed, Outcome
 from app.domain.tasks.task import WorkerTask
 from app.worker.calls import Call
 from app.worker.failing import cannot_be_stored, failure_of, is_first_heard_of
+from app.worker.host import Host
+from app.worker.interruption import Interruption, Stop
 from app.worker.sessions import InDoubt, cause_of, roll_back
 
 _log = logging.getLogger("app.worker")
 
 NOTHING = Completed(JsonText.of(None, field="result"))
 """What most handlers return."""
-CANCEL_GRACE = 1.0
-"""Seconds a cancelled coroutine has to end; one that swallows its cancellation is left running, and not waited for."""
-
-
 _telling: set["asyncio.Task[None]"] = set()
 """Who tells hooks of a timeout; the loop itself holds them weakly."""
-
-
-class Interruption(Enum):
-    """Why an attempt is stopped from outside."""
-
-    TIMEOUT = auto()
-    SHUTDOWN = auto()
-    LEASE_LOST = auto()
-
-
-class Host(Protocol):
-    """Who runs attempts: what they need, and whom they tell; on the event loop where nothing else is said."""
-
-    max_result: int
-    loop: asyncio.AbstractEventLoop
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Run *work* in a thread."""
-        ...
-
-    def offload(self, work: Callable[[], Any], context: TaskContext) -> Awaitable[Any]:
-        """Run *work* of the attempt of *context* in a thread, and wait for what it returns."""
-        ...
-
-    def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
-        """Have the loop call *callback*; from any thread. Raises RuntimeError when the loop has ended."""
-        ...
-
-    def is_shutting_down(self) -> bool: ...
-
-    def report(
-        self, attempt: "Attempt", percent: float | None, message: str | None, checkpoint: JsonText | None
-    ) -> None:
-        """The handler says how far it has come, or saves something; from any thread."""
-        ...
-
-    def ended(self, attempt: "Attempt", outcome: Outcome | None) -> None:
-        """The one outcome of *attempt*; None where it is settled already."""
-        ...
-
-    def in_doubt(self, attempt: "Attempt", outcome: Outcome, completed: Completed | None) -> None:
-        """*attempt* ended so, unless its completion was committed in a session, of which nobody has heard."""
-        ...
-
-    def left(self, attempt: "Attempt") -> None:
-        """The handler outlives its outcome: a thread cannot be stopped, a coroutine may refuse to."""
-        ...
-
-    def gone(self, attempt: "Attempt") -> None:
-        """Such a handler has ended after all."""
-        ...
 
 
 class Attempt:
     """Runs the handler and tells its host the outcome, once."""
 
     __slots__ = (
-        "_call", "_context", "_host", "_job", "_left", "_running", "_timer",
-        "checkpoint", "ended", "interruption", "task", "timeout",
+        "_call", "_context", "_host", "_job", "_left", "_running", "_stop",
+        "began_at", "checkpoint", "ended", "interruption", "task", "timeout",
     )  # fmt: skip
 
     def __init__(
-        self, task: WorkerTask, job: Job[Any, Any], call: Call, host: Host, *, worker_id: str, timeout: float
+        self, task: WorkerTask, job: Job[Any, Any], call: Call, host: Host["Attempt"], *, worker_id: str, timeout: float
     ) -> None:
         self.task = task
         self.ended = False
@@ -104,15 +50,19 @@ class Attempt:
         self._call = call
         self._host = host
         self.timeout = timeout
+        self.began_at = time.monotonic()
         self._context: Any = TaskContext(
             task,
             worker_id,
             shutting_down=self._should_end,
             report=self._report,
             open_session=call.sessions.open,
+            timeout=timeout,
+            soft_timeout=job.soft_timeout,
+            elapsed=self._elapsed,
         )
         self._running: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._stop: Stop | None = None
         self._left = False
 
     def start(self) -> None:
@@ -123,21 +73,26 @@ class Attempt:
             self._host.submit(lambda: variables.run(self._run_in_thread, given))
 
     def interrupt(self, why: Interruption) -> None:
-        """Stop the handler if it can be stopped. Whatever it is, the attempt has ended a second later."""
-        if self.ended:
+        """Stop the handler if it can be stopped. Whatever it is, the attempt has ended a second later.
+
+        Of a cancelled task, a handler in a thread or a process has ``cancel_grace`` seconds before that.
+        """
+        is_cancel = why is Interruption.CANCELLED
+        if self.ended or (is_cancel and self.interruption is not None):
             return
         if self.interruption is None or why is Interruption.LEASE_LOST:
             self.interruption = why
             self._context.late = AttemptTimedOut(self.timeout) if why is Interruption.TIMEOUT else None
-        if self._running is None:
-            self._leave()
-            return
-        self._running.cancel()
-        # Cancelled before its first step, a coroutine never gets to say how it ended.
-        self._running.add_done_callback(self._never_ran)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._host.loop.call_later(CANCEL_GRACE, self._leave)
+            self._context.cancelled = self._context.cancelled or is_cancel
+        if self._stop is None:
+            self._stop = Stop(self._running, self._host.loop, self._leave)
+            if self._running is not None:
+                # Cancelled before its first step, a coroutine never gets to say how it ended.
+                self._running.add_done_callback(self._never_ran)
+        if is_cancel and self._call.has_grace:
+            self._stop.ask(self._host.cancel_grace)
+        else:
+            self._stop.insist()
 
     async def _run_on_loop(self) -> None:
         # BaseException: SystemExit or KeyboardInterrupt of a handler would end the whole loop, and a CancelledError may
@@ -157,7 +112,7 @@ class Attempt:
             self._end(outcome)
 
     async def _end_session(self, context: TaskContext, opened: OpenSession, completed: Any) -> Outcome | None:
-        if self.ended or self.interruption is Interruption.LEASE_LOST:
+        if self._may_not_commit():
             raise asyncio.CancelledError
         sessions = self._call.sessions
         try:
@@ -190,13 +145,17 @@ class Attempt:
             _log.warning("Task %s ended after its worker did; its outcome is dropped", self.task.id)
 
     def _end_session_in_thread(self, context: TaskContext, opened: OpenSession, completed: Any) -> Outcome | None:
-        if self.ended:
+        if self._may_not_commit():
             raise asyncio.CancelledError
         try:
             return self._call.sessions.end(opened, self.task, completed)
         except BaseException as error:
             self._telling(context, error)
             raise
+
+    def _may_not_commit(self) -> bool:
+        """Whether what the handler wrote is to be rolled back, though it has returned."""
+        return self.ended or self.interruption in (Interruption.LEASE_LOST, Interruption.CANCELLED)
 
     def _telling(self, context: TaskContext, error: BaseException) -> Any:
         """Let the job's hooks hear of *error*, which ended its session; awaited on the loop, where there is any."""
@@ -233,13 +192,10 @@ class Attempt:
         return verdict(error, self.task, self._job)
 
     def _interrupted(self, error: BaseException | None) -> Outcome:
-        if self.interruption is not Interruption.TIMEOUT:
-            # Of a lost lease too: the fence refuses it, and that is how everybody hears of it.
-            return Released()
+        assert self.interruption is not None  # noqa: S101  # or nobody would ask
         # Of one that has ended already nobody wants to know any more.
         late = AttemptTimedOut(self.timeout) if self._context is None else self._context.late
-        late.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
-        return verdict(late, self.task, self._job)
+        return self.interruption.outcome_of(error, late, self.task, self._job)
 
     def _leave(self) -> None:
         """End the attempt although its handler goes on."""
@@ -278,10 +234,10 @@ class Attempt:
             self._host.gone(self)
             return
         self.ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._stop is not None:
+            self._stop.end()
         # These refer back to us; a circle would have to be found by the garbage collector, thousands of times a second.
-        self._context = self._running = self._timer = None
+        self._context = self._running = self._stop = None
         if doubted is None or outcome is None:
             self._host.ended(self, outcome)
         else:
@@ -289,6 +245,9 @@ class Attempt:
 
     def _should_end(self) -> bool:
         return self.interruption is not None or self._host.is_shutting_down()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self.began_at
 
     def _report(self, percent: float | None, message: str | None, checkpoint: JsonText | None = None) -> None:
         if checkpoint is not None:

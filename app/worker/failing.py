@@ -32,7 +32,7 @@ def close(awaitable: Any) -> None:
 
 def failure_of(error: BaseException, context: TaskContext) -> BaseException | None:
     """What hooks hear of an attempt that *error* ends: nothing where it is no failure, or they have heard already."""
-    if context.abandoned or isinstance(error, Snooze | CancelTask | GeneratorExit):
+    if context.abandoned or context.cancelled or isinstance(error, Snooze | CancelTask | GeneratorExit):
         return None
     if context.late is not None and not isinstance(error, HandlerAnswer):
         return context.late if is_first_heard_of(context.late) else None

@@ -17,8 +17,9 @@ from app.domain.jobs.verdict import verdict
 from app.domain.json import JsonText
 from app.domain.tasks.outcomes import Completed
 from app.domain.tasks.task import WorkerTask
-from app.worker.calls import Calls, Offload
+from app.worker.calls import Calls
 from app.worker.failing import cannot_be_stored, is_being_cancelled
+from app.worker.layers import Offload
 from app.worker.sessions import roll_back
 
 WORKER_ID = "here"

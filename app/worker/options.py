@@ -9,7 +9,8 @@ class WorkerOptions:
 
     All durations are seconds: the longest wait between looks (``poll_interval``), the timeout of jobs that state none
     (``task_timeout``), the silence after which this worker is taken for dead (``lease``), how often it looks for dead
-    ones (``stale_check_interval``), how long running attempts have when it stops (``shutdown_grace``).
+    ones (``stale_check_interval``), how long running attempts have when it stops (``shutdown_grace``), and how long
+    handlers in threads and processes have to end by themselves when their task is cancelled (``cancel_grace``).
 
     A task that cost ``poison_after`` workers their lives is given up.
 
@@ -24,6 +25,7 @@ class WorkerOptions:
     lease: float = 60.0
     stale_check_interval: float = 15.0
     shutdown_grace: float = 25.0
+    cancel_grace: float = 10.0
     queues: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     cpu_processes: int | None = None

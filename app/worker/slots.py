@@ -4,7 +4,8 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from app.domain.tasks.outcomes import Completed, Outcome, Released
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.settle import ReportedProgress
-from app.worker.attempt import Attempt, Interruption
-from app.worker.calls import Call, Calls, Isolate, Offload
+from app.worker.attempt import Attempt
+from app.worker.calls import Call, Calls, Isolate
 from app.worker.deadlines import Deadlines
+from app.worker.interruption import Interruption
+from app.worker.layers import Offload
 from app.worker.mailbox import Mailbox
 from app.worker.options import WorkerOptions
 from app.worker.settler import Settler
@@ -59,6 +62,7 @@ class Slots:
         self._options = options
         self._jobs = jobs
         self.max_result = max_result
+        self.cancel_grace = options.cancel_grace
         self._pool: ProcessPool | None = None
         self._calls = calls(self.offload, self.isolate)
         self._known: dict[str, tuple[Job[Any, Any], Call]] = {}
@@ -138,6 +142,12 @@ class Slots:
     def interrupt_all(self, why: Interruption) -> None:
         for attempt in list(self._attempts):
             attempt.interrupt(why)
+
+    def cancel(self, task_ids: Iterable[TaskId]) -> None:
+        """Stop the attempts of these tasks, which were cancelled, as far as they run here."""
+        ids = set(task_ids)
+        for attempt in [one for one in self._attempts if one.task.id in ids]:
+            attempt.interrupt(Interruption.CANCELLED)
 
     async def wait_until_empty(self) -> None:
         await self._empty.wait()
@@ -244,6 +254,7 @@ class Slots:
     def _start_the_clock(self, task: WorkerTask) -> None:
         for attempt in self._attempts:
             if attempt.task is task:
+                attempt.began_at = time.monotonic()
                 self._deadlines.add(attempt, attempt.timeout, self.loop)
 
     def _tell_free(self) -> None:

@@ -16,9 +16,10 @@ from app.domain.workers import WorkerNode
 from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import RemoveWorker
-from app.worker.attempt import CANCEL_GRACE, Interruption
-from app.worker.calls import Calls, Isolate, Offload
+from app.worker.calls import Calls, Isolate
 from app.worker.heartbeat import Heartbeat
+from app.worker.interruption import CANCEL_GRACE, Interruption
+from app.worker.layers import Offload
 from app.worker.options import WorkerOptions
 from app.worker.settler import Settler
 from app.worker.slots import Slots

@@ -15,11 +15,12 @@ from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import RegisterWorker, RemoveWorker
-from app.worker.attempt import CANCEL_GRACE, Interruption
-from app.worker.calls import Calls, Isolate, Offload
+from app.worker.calls import Calls, Isolate
 from app.worker.claimer import Claimer
 from app.worker.greeting import say_what_runs
 from app.worker.heartbeat import Heartbeat
+from app.worker.interruption import CANCEL_GRACE, Interruption
+from app.worker.layers import Offload
 from app.worker.maintenance import Maintenance
 from app.worker.options import WorkerOptions
 from app.worker.pauses import bounded, until_done

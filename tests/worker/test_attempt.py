@@ -7,8 +7,9 @@ from typing import Any
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
 from app.domain.tasks.outcomes import Completed, Outcome, Released
-from app.worker.attempt import Attempt, Interruption
+from app.worker.attempt import Attempt
 from app.worker.calls import Call
+from app.worker.interruption import Interruption
 from tests.examples import a_task
 
 
@@ -16,6 +17,7 @@ class SlowToStart:
     """A host whose threads begin only when told to."""
 
     max_result = 1_000
+    cancel_grace = 60.0
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()

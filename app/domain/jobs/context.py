@@ -5,7 +5,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol
 
 from app.domain.errors import InvalidInput
-from app.domain.jobs.errors import AttemptTimedOut
+from app.domain.jobs.errors import AttemptCancelled, AttemptTimedOut, SoftTimeout
 from app.domain.jobs.sessions import NoDatabase, OpenSession
 from app.domain.json import JsonText
 from app.domain.tasks.failures import MAX_MESSAGE, storable
@@ -40,11 +40,14 @@ class TaskContext:
     """The running attempt, seen from inside its handler; every method may be called from any thread.
 
     Of those who run attempts, and not for handlers: ``opened`` is the session that was asked for, ``late`` the error of
-    an attempt that ran out of its time, ``abandoned`` says that it has ended without its handler, which goes on.
+    an attempt that ran out of its time, ``cancelled`` says that its task was cancelled while it ran, ``abandoned`` that
+    it has ended without its handler, which goes on; ``timeout`` and ``soft_timeout`` are the seconds that it may take,
+    of which ``elapsed`` tells how many have passed.
     """
 
     __slots__ = (
-        "_log", "_open_session", "_report", "_shutting_down", "abandoned", "late", "opened", "task", "worker_id",
+        "_log", "_open_session", "_report", "_shutting_down", "abandoned", "cancelled", "elapsed", "late", "opened",
+        "soft_timeout", "task", "timeout", "worker_id",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +58,9 @@ class TaskContext:
         shutting_down: Callable[[], bool] = lambda: False,
         report: Report = lambda percent, message, checkpoint=None: None,
         open_session: Callable[[], OpenSession] = _no_session,
+        timeout: float | None = None,
+        soft_timeout: float | None = None,
+        elapsed: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.task = task
         self.worker_id = worker_id
@@ -65,6 +71,10 @@ class TaskContext:
         self.opened: OpenSession | None = None
         self.late: AttemptTimedOut | None = None
         self.abandoned = False
+        self.cancelled = False
+        self.timeout = timeout
+        self.soft_timeout = soft_timeout
+        self.elapsed = elapsed
 
     @property
     def log(self) -> TaskLog:
@@ -95,8 +105,28 @@ class TaskContext:
         return self.opened.given
 
     def is_shutting_down(self) -> bool:
-        """True once this attempt should come to an end: its worker is stopping, or has lost or given up on it."""
-        return self._shutting_down()
+        """True once this attempt should come to an end: its task is cancelled, or its worker is stopping, or has lost
+        or given up on it."""
+        return self.cancelled or self._shutting_down()
+
+    def is_cancelled(self) -> bool:
+        """True once the task is cancelled: however this attempt ends, that is how the task ends."""
+        return self.cancelled
+
+    def time_left(self) -> float | None:
+        """Seconds until the timeout of this attempt, 0 from then on; None where there is none."""
+        return None if self.timeout is None else max(0.0, self.timeout - self.elapsed())
+
+    def check(self) -> None:
+        """Raise what should end this attempt; for handlers that nobody can interrupt, in threads and in long loops.
+
+        Raises AttemptCancelled once the task is cancelled, and SoftTimeout once the soft timeout has passed; from then
+        on each time.
+        """
+        if self.cancelled:
+            raise AttemptCancelled(self.task.attempts)
+        if self.soft_timeout is not None and self.elapsed() >= self.soft_timeout:
+            raise SoftTimeout(self.task.attempts, self.soft_timeout)
 
     def progress(self, percent: float, message: str | None = None) -> None:
         """Report how far the attempt has come: 0 to 100, with a line of text. Returns at once; stored soon after.

@@ -82,6 +82,34 @@ class AttemptTimedOut(QueueError, TimeoutError):
         super().__init__(said or f"no result within {timeout:g} s")
 
 
+class SoftTimeout(QueueError):
+    """Raised inside a handler at the soft timeout of its job: it may catch this, and finish before the hard one.
+
+    ``attempt`` counts from 1; ``seconds`` is the soft timeout.
+    """
+
+    # No TimeoutError, which handlers catch when a call of their own took too long.
+
+    def __init__(self, attempt: int, seconds: float) -> None:
+        self.attempt = attempt
+        self.seconds = seconds
+        super().__init__(f"attempt {attempt} has reached its soft timeout of {seconds:g} s")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.attempt, self.seconds)
+
+
+class AttemptCancelled(QueueError):
+    """Raised by ``context.check()`` in a handler whose task was cancelled; let through, it ends the attempt."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        super().__init__(f"the task was cancelled during attempt {attempt}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.attempt,)
+
+
 class TaskNotFinished(QueueError, TimeoutError):
     """The task has not ended within the time its result was waited for; it goes on, and may be asked again."""
 

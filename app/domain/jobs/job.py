@@ -46,15 +46,16 @@ class Job(JobVerbs[P, R], Generic[P, R]):
     3.12), any type that describes data; without them both are any JSON. Where a payload has one, what the handler says
     it returns is the model of the result unless another is given. ``queue`` and ``priority`` are those of its tasks
     unless a caller says otherwise. ``timeout`` is seconds per attempt; it and ``max_attempts`` yield to what a caller
-    says at enqueue, and stand before the settings. ``retry`` and ``should_retry`` decide after a failed attempt.
-    ``version`` is that of the payload's model, see upcast. ``unique`` says when one task of it is enough, ``keep`` how
-    long its ended tasks are kept, dead letters aside. ``ttl`` is the seconds after falling due within which a task of
-    it must be started. ``dead_letter`` says whether tasks that end for good are kept as dead letters, or under which
-    queue they are filed. ``transactional`` lets what the handler writes with ``context.session`` and the completion of
-    its task commit together. ``isolation="process"`` runs the handler in a process of its own. Hooks and ``middleware``
-    are called in the order given, inside those of the catalog. Parameters of the handler beside payload
-    and context that have no default are services, found in the container by name or type. Raises InvalidInput,
-    InvalidJob.
+    says at enqueue, and stand before the settings. ``soft_timeout``, less than that, is when SoftTimeout is raised
+    inside the handler, which may catch it; one in a thread hears of it by ``context.check()``. ``retry`` and
+    ``should_retry`` decide after a failed attempt. ``version`` is that of the payload's model, see upcast. ``unique``
+    says when one task of it is enough, ``keep`` how long its ended tasks are kept, dead letters aside. ``ttl`` is the
+    seconds after falling due within which a task of it must be started. ``dead_letter`` says whether tasks that end for
+    good are kept as dead letters, or under which queue they are filed. ``transactional`` lets what the handler writes
+    with ``context.session`` and the completion of its task commit together. ``isolation="process"`` runs the handler in
+    a process of its own. Hooks and ``middleware`` are called in the order given, inside those of the catalog.
+    Parameters of the handler beside payload and context that have no default are services, found in the container by
+    name or type. Raises InvalidInput, InvalidJob.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         queue: str = "default",
         priority: int = 0,
         timeout: Any = None,
+        soft_timeout: Any = None,
         max_attempts: int | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
         should_retry: ShouldRetry | None = None,
@@ -120,6 +122,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         self.queue = checked_name("queue", queue)
         self.priority = checked_whole_number("priority", priority)
         self.timeout: float | None = None if timeout is None else checked_seconds("timeout", timeout, positive=True)
+        self.soft_timeout = _checked_soft_timeout(soft_timeout, self.timeout)
         self.max_attempts = None if max_attempts is None else checked_whole_number("max_attempts", max_attempts, low=1)
         if not callable(retry):
             raise InvalidInput("retry", retry, "must be a policy such as Exponential() or a function")
@@ -228,6 +231,15 @@ class Job(JobVerbs[P, R], Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"Job({self.type!r}, {named(self.handler)})"
+
+
+def _checked_soft_timeout(value: Any, timeout: float | None) -> float | None:
+    if value is None:
+        return None
+    seconds = checked_seconds("soft_timeout", value, positive=True)
+    if timeout is not None and seconds >= timeout:
+        raise InvalidInput("soft_timeout", value, f"must be less than the timeout, which is {timeout:g} s")
+    return seconds
 
 
 def _instance(field: str, value: Any, kind: type) -> Any:

@@ -45,6 +45,7 @@ class JobOptions(TypedDict, total=False):
     queue: str
     priority: int
     timeout: float | timedelta | None
+    soft_timeout: float | timedelta | None
     max_attempts: int | None
     retry: RetryPolicy
     should_retry: ShouldRetry | None
