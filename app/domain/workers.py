@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.identifiers import TaskId
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerNode:
@@ -35,6 +37,14 @@ class LiveWorker:
     hears_notifications: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a beat brings back: whether this life goes on, and which tasks that it runs were cancelled meanwhile."""
+
+    is_alive: bool
+    cancelled: tuple[TaskId, ...] = ()
+
+
 class WorkerRegistry(Protocol):
     """Kept in PostgreSQL or in memory, under one contract suite."""
 
@@ -42,8 +52,8 @@ class WorkerRegistry(Protocol):
         """Announce a new life; its lease starts now."""
         ...
 
-    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> bool:
-        """Renew the lease. False: this life was buried, and its tasks are others' now."""
+    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> Pulse:
+        """Renew the lease. Not alive: this life was buried, and its tasks are others' now."""
         ...
 
     def remove(self, worker_id: str) -> None:

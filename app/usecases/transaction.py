@@ -75,6 +75,10 @@ class Transaction(Protocol):
         """Hint to those who wait for these tasks, on commit, that they have ended."""
         ...
 
+    def reschedule(self) -> None:
+        """Hint to workers, on commit, that schedules have changed."""
+        ...
+
 
 class Publisher(Protocol):
     """Tells this process what happened; called by a unit of work once its commit is through."""

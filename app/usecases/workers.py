@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.domain.workers import WorkerNode
+from app.domain.workers import Pulse, WorkerNode
 from app.usecases.transaction import Transaction
 
 
@@ -19,12 +19,12 @@ class RegisterWorker:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Renew a worker's lease."""
+    """Renew a worker's lease, and hear which of its tasks were cancelled."""
 
     needs_transaction: ClassVar[bool] = False
 
-    def __call__(self, tx: Transaction, worker_id: str, *, hears_notifications: bool | None = None) -> bool:
-        """False: the worker was taken for dead, and its tasks are others' now."""
+    def __call__(self, tx: Transaction, worker_id: str, *, hears_notifications: bool | None = None) -> Pulse:
+        """Not alive: the worker was taken for dead, and its tasks are others' now."""
         return tx.workers.beat(worker_id, hears_notifications=hears_notifications)
 
 

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from app.domain.identifiers import TaskId
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import Beat
 from app.worker.pauses import Pauses
@@ -20,7 +21,8 @@ _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Heartbeat:
-    """One row, one UPDATE a beat. ``on_lost`` is called from this thread when the worker was taken for dead."""
+    """One row, one statement a beat. From this thread ``on_lost`` is called when the worker was taken for dead, and
+    ``on_cancel`` with tasks that it runs and that are cancelled, at each beat until they have ended."""
 
     def __init__(
         self,
@@ -29,11 +31,13 @@ class Heartbeat:
         *,
         hears: Callable[[], bool | None],
         on_lost: Callable[[str], None],
+        on_cancel: Callable[[Sequence[TaskId]], None],
     ) -> None:
         self._unit_of_work = unit_of_work
         self._interval = min(lease / BEATS_PER_LEASE, _LONGEST_INTERVAL)
         self._hears = hears
         self._on_lost = on_lost
+        self._on_cancel = on_cancel
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._steady_since = self._beat_at = float("-inf")
@@ -70,7 +74,7 @@ class Heartbeat:
         while not self._stopping.wait(pause):
             worker_id, began = self.worker_id, _moment()
             try:
-                alive = self._unit_of_work.run(Beat(), worker_id, hears_notifications=self._hears())
+                pulse = self._unit_of_work.run(Beat(), worker_id, hears_notifications=self._hears())
             except Exception as error:  # this loop must survive whatever the database does
                 self._steady_since = _moment()
                 pause = min(pauses.failed(error), self._interval)
@@ -83,8 +87,10 @@ class Heartbeat:
             if now - began > _SLOW:
                 self._steady_since = now
                 pause = 0.0  # what it stored is the moment it was sent, which by now may be a lease ago
-            if not alive and worker_id == self.worker_id:
+            if not pulse.is_alive and worker_id == self.worker_id:
                 self._on_lost(worker_id)
+            if pulse.cancelled:
+                self._on_cancel(pulse.cancelled)
 
 
 def _moment() -> float:

@@ -60,12 +60,12 @@ class SoftlyTimed:
         self._is_due = True
         self._ask()
 
-    def was_raised(self) -> None:
+    def was_told(self) -> None:
         """The handler has been told in another way."""
         self._ended = True
 
     @property
-    def is_over(self) -> bool:
+    def is_told(self) -> bool:
         """Whether there is nothing more to throw, or nobody to throw it at."""
         return self._ended
 

@@ -17,6 +17,7 @@ from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
 from app.usecases.workers import RemoveWorker
 from app.worker.calls import Calls, Isolate
+from app.worker.hearing import Hearing
 from app.worker.heartbeat import Heartbeat
 from app.worker.interruption import CANCEL_GRACE, Interruption
 from app.worker.layers import Offload
@@ -101,7 +102,10 @@ class Stint:
         """Seconds that the longest attempt has taken."""
         self._began: dict[TaskId, float] = {}
         self._on_change = on_change
-        self._heartbeat = Heartbeat(heart, options.lease, hears=lambda: None, on_lost=self._lost)
+        self._hearing = Hearing(cancel=self.slots.cancel, lost=self._lost)
+        self._heartbeat = Heartbeat(
+            heart, options.lease, hears=lambda: None, on_lost=self._hearing.lost, on_cancel=self._hearing.cancel
+        )
 
     @property
     def ran(self) -> int:
@@ -112,6 +116,7 @@ class Stint:
         """The worker is registered: keep it alive, and store how its attempts end."""
         self._loop = asyncio.get_running_loop()
         self.slots.attach()
+        self._hearing.attach()
         self._settling = self._loop.create_task(self.settler.run(), name="settler")
         # A thread, whatever the lease: a handler that blocks the event loop must not cost it. Its first beat, and with
         # that its connection, comes after a quarter of the lease; most stints are over by then.
@@ -174,16 +179,10 @@ class Stint:
             self.longest = max(self.longest, self._loop.time() - began)
 
     def _lost(self, worker_id: str) -> None:
-        def say() -> None:
-            _log.error("Worker %s fell silent for longer than its lease: its attempts are cancelled", worker_id)
-            self.is_lost = True
-            self.slots.interrupt_all(Interruption.LEASE_LOST)
-            self._on_change()
-
-        try:
-            self._loop.call_soon_threadsafe(say)
-        except RuntimeError:
-            _log.debug("The event loop has ended already")
+        _log.error("Worker %s fell silent for longer than its lease: its attempts are cancelled", worker_id)
+        self.is_lost = True
+        self.slots.interrupt_all(Interruption.LEASE_LOST)
+        self._on_change()
 
 
 class StintSettler(Settler):

@@ -18,6 +18,7 @@ from app.usecases.workers import RegisterWorker, RemoveWorker
 from app.worker.calls import Calls, Isolate
 from app.worker.claimer import Claimer
 from app.worker.greeting import say_what_runs
+from app.worker.hearing import Hearing
 from app.worker.heartbeat import Heartbeat
 from app.worker.interruption import CANCEL_GRACE, Interruption
 from app.worker.layers import Offload
@@ -96,9 +97,15 @@ class Worker:
             poll_interval=options.poll_interval,
             adopt_interval=options.stale_check_interval,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._hearing = Hearing(wake=self._wake, cancel=self._slots.cancel, lost=self._begin_again)
         self._coming_back: asyncio.Task[None] | None = None
-        self._heartbeat = Heartbeat(heart, options.lease, hears=lambda: notifications.hears, on_lost=self._lost_lease)
+        self._heartbeat = Heartbeat(
+            heart,
+            options.lease,
+            hears=lambda: notifications.hears,
+            on_lost=self._hearing.lost,
+            on_cancel=self._hearing.cancel,
+        )
         self._maintenance = Maintenance(
             heart, jobs, self._heartbeat, recover, interval=options.stale_check_interval, lease=options.lease
         )
@@ -166,7 +173,7 @@ class Worker:
         self._heart.run(ReleaseHeld(), self._node.id)
 
     async def _serve(self, claim: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._hearing.attach()
         self.stopping.attach()
         self._slots.attach()
         with signals_to(self.stop):
@@ -177,10 +184,10 @@ class Worker:
                 return
             self._heartbeat.start(self._node.id)
             self.upkeep.start()
-            self._notifications.start(self._wake_from_thread)
-            settling = self._loop.create_task(self._settler.run(), name="settler")
-            maintaining = self._loop.create_task(self._maintenance.run(), name="maintenance")
-            claiming = self._loop.create_task(claim(), name="claimer")
+            self._notifications.start(self._hearing.wake, self._hearing.cancel, self._hearing.reschedule)
+            settling = asyncio.create_task(self._settler.run(), name="settler")
+            maintaining = asyncio.create_task(self._maintenance.run(), name="maintenance")
+            claiming = asyncio.create_task(claim(), name="claimer")
             say_what_runs(self._node, self._jobs, self.options.types)
             services = (settling, maintaining, claiming)
             cancelled = await self._until_stopped(claiming)
@@ -261,12 +268,9 @@ class Worker:
     def _slot_freed(self) -> None:
         self._claimer.slot_freed()
 
-    def _wake_from_thread(self, queue: str) -> None:
+    def _wake(self, queue: str) -> None:
         if not queue or not self.options.queues or queue in self.options.queues:
-            self._call_from_thread(lambda: self._claimer.wake(queue))
-
-    def _lost_lease(self, worker_id: str) -> None:
-        self._call_from_thread(lambda: self._begin_again(worker_id))
+            self._claimer.wake(queue)
 
     def _begin_again(self, worker_id: str) -> None:
         if worker_id != self._node.id or self.stopping.requested:
@@ -285,14 +289,6 @@ class Worker:
         await until_done("Registering", self._register, self.stopping.event, despite=Exception)
         self._heartbeat.start(self._node.id)
         self._claimer.wake()
-
-    def _call_from_thread(self, callback: Callable[[], None]) -> None:
-        if self._loop is None:
-            return
-        try:
-            self._loop.call_soon_threadsafe(callback)
-        except RuntimeError:
-            _log.debug("The worker's loop has ended already")
 
     def _loop_time(self) -> float:
         return asyncio.get_running_loop().time()

@@ -16,7 +16,7 @@ from app.domain.tasks.outcomes import Completed, Failed, Outcome, RetryIn
 from app.domain.tasks.repository import ClaimRequest, Progress, Settled, Settlement
 from app.domain.tasks.statistics import GroupStats, TaskStats
 from app.domain.tasks.task import WorkerTask
-from app.domain.workers import LiveWorker, WorkerNode
+from app.domain.workers import LiveWorker, Pulse, WorkerNode
 from app.infra.memory.store import MemoryStore
 from app.infra.memory.unit_of_work import MemoryUnitOfWork
 from app.infra.schemas import PydanticSchemas
@@ -115,6 +115,10 @@ class Queue:
         return node
 
     def beat(self, worker_id: str = "w1", *, hears_notifications: bool | None = None) -> bool:
+        """Whether the worker goes on."""
+        return self.pulse(worker_id, hears_notifications=hears_notifications).is_alive
+
+    def pulse(self, worker_id: str = "w1", *, hears_notifications: bool | None = None) -> Pulse:
         return self.uow.run(Beat(), worker_id, hears_notifications=hears_notifications)
 
     def leave(self, worker_id: str = "w1") -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from typing import Generic, TypeVar
@@ -42,6 +42,10 @@ class MemoryStore:
         self.listeners: list[Callable[[str], None]] = []
         self.waiting: list[Callable[[frozenset[TaskId]], None]] = []
         """Who wants to hear which tasks have ended."""
+        self.cancelling: list[Callable[[Sequence[TaskId]], None]] = []
+        """Who wants to hear which running tasks are cancelled."""
+        self.rescheduling: list[Callable[[], None]] = []
+        """Who wants to hear that schedules have changed."""
 
     def merge(self, draft: "Draft") -> set[TaskId]:
         """Make *draft* the truth; returns the tasks it leaves alone because somebody else changed them meanwhile."""

@@ -41,6 +41,7 @@ class MemoryTransaction:
         self.woken: set[str] = set()
         self.interrupted: set[TaskId] = set()
         self.ended: set[TaskId] = set()
+        self.rescheduled = False
         self.is_waited_for = is_waited_for
         self.tasks = MemoryTasks(draft, self.now)
         self.workers = MemoryWorkers(draft, self.now)
@@ -76,6 +77,9 @@ class MemoryTransaction:
 
     def announce(self, ended: Iterable[TaskId]) -> None:
         self.ended.update(ended)
+
+    def reschedule(self) -> None:
+        self.rescheduled = True
 
 
 class MemoryUnitOfWork:
@@ -165,6 +169,12 @@ class MemoryUnitOfWork:
         if tx.ended:
             for waiting in tuple(self._store.waiting):
                 waiting(frozenset(tx.ended))
+        if tx.interrupted:
+            for cancelling in tuple(self._store.cancelling):
+                cancelling(sorted(tx.interrupted))
+        if tx.rescheduled:
+            for rescheduling in tuple(self._store.rescheduling):
+                rescheduling()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.domain.workers import LiveWorker, WorkerNode
+from app.domain.workers import LiveWorker, Pulse, WorkerNode
 from app.infra.memory.store import Draft
 
 
@@ -22,13 +22,13 @@ class MemoryWorkers:
         # Known already when the first answer was lost and the worker announces itself again.
         self._draft.workers.put(node.id, new if known is None else replace(known, last_seen_at=now))
 
-    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> bool:
+    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> Pulse:
         worker = self._draft.workers.get(worker_id)
         if worker is None:
-            return False
+            return Pulse(is_alive=False)
         seen = replace(worker, last_seen_at=self._now(), hears_notifications=hears_notifications)
         self._draft.workers.put(worker_id, seen)
-        return True
+        return Pulse(is_alive=True)
 
     def remove(self, worker_id: str) -> None:
         self._draft.workers.put(worker_id, None)

@@ -6,17 +6,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import ARRAY, Engine, Text, bindparam, func, select
+from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.sql import column
 
-from app.domain.identifiers import TaskId
 from app.infra.postgres.direct import DirectConnections
+from app.infra.postgres.hints import NOTIFY, Hints
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 
@@ -30,28 +29,8 @@ _IDLE = 10.0
 _LAST_WORDS = 1.0
 """Seconds that the end of a process, or of its queue, waits for what is still to be told."""
 
-# Names hold no control characters, so no queue can be mistaken for this.
-WAITING = "\x01waiting"
-"""What those who wait for results say on the channel of the workers."""
 WAITED_FOR = 60.0
 """Seconds that ends of tasks are announced for, after somebody has said so."""
-_IDS_IN_ONE = 200
-"""A payload holds less than 8,000 bytes."""
-_MOST_IDS = 1_000
-"""Beyond that it is cheaper for all to look at what they wait for."""
-
-_queues = func.unnest(bindparam("queues", type_=ARRAY(Text))).table_valued(column("queue", Text)).render_derived()
-NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), _queues.c.queue))
-
-
-def channel_of(schema: str) -> str:
-    """The notification channel of the queue in *schema*."""
-    return f"{schema}_tasks"
-
-
-def results_channel_of(schema: str) -> str:
-    """The channel on which those hear who wait for results of the queue in *schema*."""
-    return f"{schema}_results"
 
 
 class Herald:
@@ -70,11 +49,10 @@ class Herald:
         self._tasks = _Tasks(async_engine, schema)
         self._waited_for_until = float("-inf")
 
-    def tell(self, queues: Iterable[str] = (), ended: Iterable[TaskId] = ()) -> None:
-        """Have the workers of *queues* woken soon, and those who wait for what *ended*; returns at once, from any
-        thread."""
-        if not self._tasks.tell(queues, ended):
-            self._thread.tell(queues, ended)
+    def tell(self, hints: Hints) -> None:
+        """Have *hints* said soon; returns at once, from any thread."""
+        if not self._tasks.tell(hints):
+            self._thread.tell(hints)
 
     def somebody_waits(self) -> None:
         """From now on, and for a minute, ends of tasks are worth telling."""
@@ -94,48 +72,14 @@ class Herald:
         await asyncio.to_thread(self._thread.flush)
 
 
-class _Untold:
-    """What is still to be told, each thing once however often it was said."""
-
-    def __init__(self, schema: str) -> None:
-        self._schema = schema
-        self._queues: set[str] = set()
-        self._ended: set[TaskId] = set()
-
-    def add(self, queues: Iterable[str], ended: Iterable[TaskId]) -> None:
-        self._queues.update(queues)
-        self._ended.update(ended)
-
-    def __bool__(self) -> bool:
-        return bool(self._queues or self._ended)
-
-    def taken(self) -> list[dict[str, Any]]:
-        """The parameters of a NOTIFY for each channel; nothing is left here then."""
-        queues, self._queues = sorted(self._queues), set()
-        ended, self._ended = sorted(self._ended), set()
-        told = []
-        if queues:
-            told.append({"channel": channel_of(self._schema), "queues": queues})
-        if ended:
-            told.append({"channel": results_channel_of(self._schema), "queues": _payloads(ended)})
-        return told
-
-
-def _payloads(ended: Sequence[TaskId]) -> list[str]:
-    if len(ended) > _MOST_IDS:
-        return [""]
-    ids = [task_id.hex for task_id in ended]
-    return [",".join(ids[first : first + _IDS_IN_ONE]) for first in range(0, len(ids), _IDS_IN_ONE)]
-
-
 class _Tasks:
     def __init__(self, engine: Callable[[], AsyncEngine | None], schema: str) -> None:
         self._engine = engine
         self._schema = schema
-        self._untold = _Untold(schema)
+        self._untold = Hints()
         self._telling: asyncio.Task[None] | None = None
 
-    def tell(self, queues: Iterable[str], ended: Iterable[TaskId]) -> bool:
+    def tell(self, hints: Hints) -> bool:
         """Whether that can be done here: on a running loop, with an engine for it."""
         try:
             loop = asyncio.get_running_loop()
@@ -144,7 +88,7 @@ class _Tasks:
         engine = self._engine()
         if engine is None:
             return False
-        self._untold.add(queues, ended)
+        self._untold.add(hints)
         if self._telling is None or self._telling.done() or self._telling.get_loop() is not loop:
             self._telling = loop.create_task(self._run(engine), name="app-herald")
         return True
@@ -157,7 +101,7 @@ class _Tasks:
         direct = DirectConnections.of(engine)
         engine = engine.execution_options(isolation_level=AUTOCOMMIT)
         while self._untold:
-            told = self._untold.taken()
+            told, self._untold = self._untold.for_all(self._schema), Hints()
             try:
                 if direct is not None:
                     await direct.run(partial(_notify, told=told), self._schema)
@@ -180,14 +124,14 @@ class _Thread:
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._untold = _Untold(self._schema)
+        self._untold = Hints()
         self._telling = False
 
-    def tell(self, queues: Iterable[str], ended: Iterable[TaskId]) -> None:
+    def tell(self, hints: Hints) -> None:
         if self._process != os.getpid():  # forked: the thread stayed behind, and may have held the lock
             self._begin()
         with self._changed:
-            self._untold.add(queues, ended)
+            self._untold.add(hints)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="app-herald", daemon=True)
                 self._thread.start()
@@ -206,7 +150,7 @@ class _Thread:
                 if not self._changed.wait_for(lambda: bool(self._untold), _IDLE):
                     self._thread = None
                     return
-                told = self._untold.taken()
+                told, self._untold = self._untold.for_all(self._schema), Hints()
                 self._telling = True
             try:
                 with self._engine().execution_options(isolation_level=AUTOCOMMIT).connect() as connection:

@@ -4,13 +4,14 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from app.infra.postgres.herald import WAITING, channel_of
+from app.domain.identifiers import TaskId
+from app.infra.postgres.hints import SCHEDULES, WAITING, cancelled_in, channel_of
 from app.infra.postgres.tables import SCHEMA
 
 _log = logging.getLogger("app.worker")
@@ -52,14 +53,21 @@ class PostgresNotifications:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._on_wake: Callable[[str], None] = lambda queue: None
+        self._on_cancel: Callable[[Sequence[TaskId]], None] = lambda task_ids: None
+        self._on_schedules: Callable[[], None] = lambda: None
         self._hears: bool | None = None
 
     @property
     def hears(self) -> bool | None:
         return self._hears
 
-    def start(self, on_wake: Callable[[str], None]) -> None:
-        self._on_wake = on_wake
+    def start(
+        self,
+        on_wake: Callable[[str], None],
+        on_cancel: Callable[[Sequence[TaskId]], None] = lambda task_ids: None,
+        on_schedules: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_wake, self._on_cancel, self._on_schedules = on_wake, on_cancel, on_schedules
         self._thread = threading.Thread(target=self._run, name="app-notifications", daemon=True)
         self._thread.start()
 
@@ -88,8 +96,9 @@ class PostgresNotifications:
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _listen(self, connection: Any) -> None:
-        # Whatever was announced while nobody listened is found by looking.
+        # Whatever was announced while nobody listened is found by looking; cancels, by the heartbeat.
         self._on_wake("")
+        self._on_schedules()
         hears = self._hears_itself(connection)
         if self._stopping.is_set():  # maybe in the middle of finding out
             return
@@ -130,6 +139,10 @@ class PostgresNotifications:
     def _hear(self, payload: str) -> None:
         if payload == WAITING:
             self._on_waiting()
+        elif payload == SCHEDULES:
+            self._on_schedules()
+        elif (cancelled := cancelled_in(payload)) is not None:
+            self._on_cancel(cancelled)
         elif not payload.startswith(_PROBE):
             self._on_wake(payload)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ARRAY, Engine, Row, Table, Uuid, bindparam, func, select
 
 from app.domain.identifiers import TaskId
 from app.domain.results import Ended, Look
 from app.domain.tasks.status import TaskStatus
-from app.infra.postgres.herald import WAITING, Herald, results_channel_of
+from app.infra.postgres.herald import Herald
+from app.infra.postgres.hints import WAITING, Hints, ids_in, results_channel_of
 from app.infra.postgres.notifications import PostgresNotifications
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA, finished, tasks
@@ -66,7 +66,7 @@ class PostgresResultNotifications:
         # This process may be the one that ends them: it need not hear of itself by way of the database.
         self._herald.somebody_waits()
         if self._listener.hears is not False:
-            self._herald.tell([WAITING])
+            self._herald.tell(Hints([WAITING]))
 
     def stop(self) -> None:
         self._listener.stop()
@@ -74,6 +74,6 @@ class PostgresResultNotifications:
 
 def _ended(payload: str) -> Ended:
     try:
-        return frozenset(map(UUID, payload.split(","))) if payload else None
+        return frozenset(ids_in(payload)) if payload else None
     except ValueError:  # whoever says that, something was said
         return None

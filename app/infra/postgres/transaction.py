@@ -6,6 +6,7 @@ from datetime import datetime
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
 from app.infra.postgres.health import PostgresHealth
+from app.infra.postgres.hints import Hints
 from app.infra.postgres.results import PostgresResults
 from app.infra.postgres.retention import PostgresRetention
 from app.infra.postgres.statements import Statements
@@ -27,9 +28,7 @@ class PostgresTransaction:
         self._publisher = publisher
         self._now: datetime | None = None
         self.is_waited_for = is_waited_for
-        self.ended: set[TaskId] | None = None
-        self.woken: set[str] = set()
-        self.interrupted: set[TaskId] = set()
+        self.hints = Hints()
         self.events: list[TaskEvent] = []
         self.tasks = PostgresTasks(self._statements)
         self.workers = PostgresWorkers(self._statements)
@@ -65,10 +64,13 @@ class PostgresTransaction:
         self.events.append(event)
 
     def wake(self, queues: Iterable[str]) -> None:
-        self.woken.update(queues)
-
-    def interrupt(self, running: Iterable[TaskId]) -> None:
-        self.interrupted.update(running)
+        self.hints.wake(queues)
 
     def announce(self, ended: Iterable[TaskId]) -> None:
-        self.ended = (self.ended or set()).union(ended)
+        self.hints.announce(ended)
+
+    def interrupt(self, running: Iterable[TaskId]) -> None:
+        self.hints.interrupt(running)
+
+    def reschedule(self) -> None:
+        self.hints.reschedule()

@@ -17,7 +17,8 @@ from app.infra.joined import hold
 from app.infra.postgres.direct import DirectConnections
 from app.infra.postgres.failures import is_broken_connection, is_conflict, translated
 from app.infra.postgres.gathering import Gathering
-from app.infra.postgres.herald import AUTOCOMMIT, NOTIFY, Herald, channel_of
+from app.infra.postgres.herald import AUTOCOMMIT, Herald
+from app.infra.postgres.hints import NOTIFY
 from app.infra.postgres.sockets import is_dead
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
@@ -123,7 +124,7 @@ class PostgresUnitOfWork:
             if (ours := translated(error)) is not None and not is_conflict(error):
                 raise ours from error
             raise
-        if isinstance(session, Session) and (tx.events or tx.woken or tx.ended):
+        if isinstance(session, Session) and (tx.events or tx.hints):
             hold(session, lambda: self._tell(tx))
         return result
 
@@ -148,18 +149,17 @@ class PostgresUnitOfWork:
 
     def _tell(self, tx: PostgresTransaction) -> None:
         """What is to be said once the commit is through."""
-        if tx.woken or tx.ended:
-            self._herald.tell(tx.woken, tx.ended or ())
+        if tx.hints:
+            self._herald.tell(tx.hints)
         if tx.events:
             self._publisher.publish(tx.events)
 
     def _notify_with(self, connection: Connection, tx: PostgresTransaction) -> None:
         """Have workers told by the transaction of *connection* itself, whose commit nobody tells us of."""
         # One that notifies cannot be prepared; workers find what it leaves when they next look.
-        if tx.woken and not isinstance(connection.get_transaction(), TwoPhaseTransaction):
-            Statements(connection, self._schema).run(
-                NOTIFY, {"channel": channel_of(self._schema), "queues": sorted(tx.woken)}
-            )
+        if not isinstance(connection.get_transaction(), TwoPhaseTransaction):
+            for told in tx.hints.for_workers(self._schema):
+                Statements(connection, self._schema).run(NOTIFY, told)
 
     def _attempt(self, use_case: Callable[..., R], args: Any, kwargs: Any) -> "_Attempt[R]":
         # What can be read only once would be empty when the work is done once more.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ARRAY, Boolean, Double, Integer, Text, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.domain.workers import LiveWorker, WorkerNode
+from app.domain.workers import LiveWorker, Pulse, WorkerNode
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import workers
@@ -65,9 +65,9 @@ class PostgresWorkers:
         }
         self._statements.change(REGISTER, parameters, timed=True)
 
-    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> bool:
+    def beat(self, worker_id: str, *, hears_notifications: bool | None) -> Pulse:
         parameters = {"worker_id": worker_id, "hears": hears_notifications}
-        return self._statements.change(BEAT, parameters, timed=True) == 1
+        return Pulse(is_alive=self._statements.change(BEAT, parameters, timed=True) == 1)
 
     def remove(self, worker_id: str) -> None:
         self._statements.change(REMOVE, {"worker_id": worker_id})

@@ -14,11 +14,13 @@ from typing import Self
 
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.isolation import ProcessDied
+from app.domain.tasks.task import WorkerTask
 from app.worker.isolation.logs import log_again
 from app.worker.isolation.messages import (
     HEAD,
     Answer,
     Begun,
+    Cancel,
     End,
     Logged,
     Reported,
@@ -121,6 +123,9 @@ class ChildProcess:
 
     def tell_stopping(self) -> None:
         self._tell(Stop())
+
+    def tell_cancelled(self, task: WorkerTask) -> None:
+        self._tell(Cancel(task.id, task.lease_seq))
 
     def kill(self) -> None:
         """End it, and what it has started, now; gone is it a moment later, see ``exited``."""

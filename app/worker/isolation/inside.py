@@ -1,6 +1,5 @@
 """Inside: what runs in a process of handlers."""
 
-import asyncio
 import fcntl
 import inspect
 import logging
@@ -10,18 +9,35 @@ import resource
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from app.domain.errors import InvalidInput
 from app.domain.jobs.answers import FailForGood
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.errors import AttemptCancelled
 from app.domain.jobs.job import Job
 from app.domain.jobs.schemas import Unfit
 from app.domain.jobs.sessions import NoDatabase, OpenSession
 from app.domain.json import JsonText
+from app.domain.tasks.task import WorkerTask
+from app.worker.isolation.alarm import call
 from app.worker.isolation.logs import LogSender
-from app.worker.isolation.messages import HEAD, Answer, Begun, End, Reported, Run, Saved, SetUp, Stop, framed, unframed
+from app.worker.isolation.messages import (
+    HEAD,
+    Answer,
+    Begun,
+    Cancel,
+    End,
+    Reported,
+    Run,
+    Saved,
+    SetUp,
+    Stop,
+    framed,
+    unframed,
+)
 from app.worker.isolation.progress import LatestProgress
 from app.worker.isolation.raised import Raised
 
@@ -68,6 +84,8 @@ class Inside:
         self._sending = threading.Lock()
         self._orders: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._stopping = False
+        self._cancelled: Cancel | None = None
+        self._context: TaskContext | None = None
         self._memory: int | None = None
         self._left: int | None = None
 
@@ -84,12 +102,19 @@ class Inside:
             self._tell(self._answer(order))
 
     def _listen(self) -> None:
+        # Alarms are for the main thread, which would not be woken by one that comes here.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
         while True:
             match self._hear():
                 case Run() as order:
                     self._orders.put(order)
                 case Stop():
                     self._stopping = True
+                case Cancel() as cancelled:
+                    # In this order, and the other way round where a handler begins: one of the two sees the other.
+                    self._cancelled = cancelled
+                    if (context := self._context) is not None and _is_of(context.task, cancelled):
+                        context.cancelled = True
                 case End():
                     self._orders.put(None)
 
@@ -99,6 +124,7 @@ class Inside:
             lambda percent, message: self._tell(Reported(percent, message)),
             lambda checkpoint: self._tell(Saved(checkpoint)),
         )
+        began = time.monotonic()
         try:
             job = order.place.find()
             payload = order.payload
@@ -110,11 +136,16 @@ class Inside:
                 shutting_down=lambda: self._stopping,
                 report=progress.report,
                 open_session=_no_session,
+                timeout=order.timeout,
+                soft_timeout=job.soft_timeout,
+                elapsed=lambda: time.monotonic() - began,
             )
+            self._context = context
+            if _is_of(order.task, self._cancelled):
+                raise AttemptCancelled(order.task.attempts)
             self._tell(Begun())
-            result = job.handler(payload, context)
-            if job.is_asynchronous:
-                result = asyncio.run(result)
+            began = time.monotonic()
+            result = call(job.handler, payload, context, is_asynchronous=job.is_asynchronous)
             text = self._written(job, result, order.max_result)
         except BaseException as error:  # whatever it is, SystemExit included, it ends an attempt and not this process
             progress.close()
@@ -165,3 +196,8 @@ class Inside:
         if not body:
             os.killpg(0, signal.SIGKILL)  # the worker is gone, and its task is somebody else's soon
         return unframed(body)
+
+
+def _is_of(task: WorkerTask, cancelled: Cancel | None) -> bool:
+    """Whether it is this claim of *task* that was *cancelled*; it may be run again later."""
+    return cancelled is not None and (cancelled.task_id, cancelled.lease_seq) == (task.id, task.lease_seq)

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain.identifiers import TaskId
 from app.domain.jobs.schemas import Schemas
 from app.domain.json import JsonText
 from app.domain.tasks.task import WorkerTask
@@ -28,19 +29,29 @@ class SetUp:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Run this task. ``payload`` is JSON, of the model's present version; ``max_result`` is in bytes."""
+    """Run this task. ``payload`` is JSON, of the model's present version; ``max_result`` is in bytes, ``timeout`` in
+    seconds from the call of the handler."""
 
     place: Place
     task: WorkerTask
     payload: Any
     worker_id: str
     max_result: int
+    timeout: float | None
     stopping: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
     """The worker is shutting down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """This task, which runs here, was cancelled."""
+
+    task_id: TaskId
+    lease_seq: int
 
 
 @dataclass(frozen=True, slots=True)

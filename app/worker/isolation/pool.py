@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from app.domain.jobs.context import TaskContext
@@ -105,9 +105,17 @@ class ProcessPool:
     ) -> Answer:
         async with self._room:
             child = await self._child(schemas)
-            order = Run(place, context.task, payload, context.worker_id, self._max_result, context.is_shutting_down())
+            order = Run(
+                place,
+                context.task,
+                payload,
+                context.worker_id,
+                self._max_result,
+                context.timeout,
+                context.is_shutting_down(),
+            )
             try:
-                answer = await child.run(order, context, begins)
+                answer = await _heard_out(child, child.run(order, context, begins), context)
             except BaseException:
                 # Late, unwanted or dead: whatever it is doing, nobody waits for it any more.
                 child.kill()
@@ -129,6 +137,21 @@ class ProcessPool:
         child.exited.add_done_callback(lambda _: self._children.discard(child))
         _log.debug("Process %d runs isolated handlers", child.pid)
         return child
+
+
+async def _heard_out(child: ChildProcess, run: Coroutine[Any, Any, Answer], context: TaskContext) -> Answer:
+    """The answer to a *run*. When its task is cancelled, the handler is told and may end by itself, until we are
+    cancelled again."""
+    running = asyncio.get_running_loop().create_task(run)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        if context.is_cancelled():
+            child.tell_cancelled(context.task)
+            return await running
+        raise
+    finally:
+        running.cancel()
 
 
 def cores() -> int:

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, text
 
 from app import JobCatalog, TaskDidNotComplete, TaskQueueContainer
 from app.domain.results import Ended
-from app.infra.postgres.herald import WAITING, Herald
+from app.infra.postgres.herald import Herald
+from app.infra.postgres.hints import WAITING, Hints
 from app.infra.settings import Settings
 from app.usecases import results
 from tests.examples import new_ids
@@ -197,10 +198,10 @@ def test_many_ends_are_announced_in_few_words(engine: Engine, announced: Callabl
     herald = Herald(lambda: engine, lambda: None)
     many, too_many = new_ids(450), new_ids(1001)
 
-    herald.tell(ended=many)
+    herald.tell(Hints(ended=many))
     herald.flush()
     said = announced()
-    herald.tell(ended=too_many)
+    herald.tell(Hints(ended=too_many))
     herald.flush()
 
     assert sorted(one.hex for one in many) == sorted(",".join(said).split(","))
@@ -216,7 +217,7 @@ async def test_a_request_for_announcements_wakes_no_worker(consumer: Rig) -> Non
         woken: list[str] = []
         listener: Any = worker._notifications
         wake, listener._on_wake = listener._on_wake, woken.append
-        consumer.tasks.herald().tell([WAITING, "mail"])
+        consumer.tasks.herald().tell(Hints([WAITING, "mail"]))
         await soon(lambda: woken, what="it heard")
         listener._on_wake = wake
 
