@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.task import WorkerTask
 from app.domain.workers import LiveWorker, Pulse, WorkerNode
 from app.infra.memory.store import Draft
 
@@ -28,7 +30,7 @@ class MemoryWorkers:
             return Pulse(is_alive=False)
         seen = replace(worker, last_seen_at=self._now(), hears_notifications=hears_notifications)
         self._draft.workers.put(worker_id, seen)
-        return Pulse(is_alive=True)
+        return Pulse(True, tuple(task.id for task in self._draft.tasks.values() if _was_cancelled(task, worker_id)))
 
     def remove(self, worker_id: str) -> None:
         self._draft.workers.put(worker_id, None)
@@ -45,3 +47,8 @@ class MemoryWorkers:
 
     def _is_late(self, worker: LiveWorker) -> bool:
         return worker.last_seen_at + timedelta(seconds=worker.node.lease) < self._now()
+
+
+def _was_cancelled(task: WorkerTask, worker_id: str) -> bool:
+    """While this worker runs it."""
+    return task.status is TaskStatus.RUNNING and task.worker_id == worker_id and task.cancel_requested_at is not None

@@ -1,14 +1,16 @@
 """PostgresWorkers: the registry of workers, one row and one lease each."""
 
 from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ARRAY, Boolean, Double, Integer, Text, bindparam, delete, select, update
+from sqlalchemy import ARRAY, Boolean, Double, Integer, Text, bindparam, cast, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.workers import LiveWorker, Pulse, WorkerNode
 from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tables import workers
+from app.infra.postgres.tables import tasks, workers
 
 _IS_SILENT = workers.c.last_seen_at < after(-workers.c.lease)
 _BY_ID = workers.c.id == bindparam("worker_id", type_=Text)
@@ -29,7 +31,24 @@ REGISTER = (
     # Whoever is there already is the same life, whose first registration was stored and its answer lost.
     .on_conflict_do_update(index_elements=[workers.c.id], set_={"last_seen_at": NOW})
 )
-BEAT = update(workers).where(_BY_ID).values(last_seen_at=NOW, hears_notifications=bindparam("hears", type_=Boolean))
+
+
+def _beat() -> Any:
+    beaten = (
+        update(workers)
+        .where(_BY_ID)
+        .values(last_seen_at=NOW, hears_notifications=bindparam("hears", type_=Boolean))
+        .returning(workers.c.id)
+        .cte("beaten")
+    )
+    # Few are, and they have an index of their own.
+    cancelled = select(cast(func.array_agg(tasks.c.id), Text)).where(
+        tasks.c.cancel_requested_at.is_not(None), tasks.c.worker_id == bindparam("worker_id", type_=Text)
+    )
+    return select(select(func.count()).select_from(beaten).scalar_subquery(), cancelled.scalar_subquery())
+
+
+BEAT = _beat()
 REMOVE = delete(workers).where(_BY_ID)
 BURY_SILENT = delete(workers).where(_IS_SILENT).returning(workers.c.id)
 ALL = select(
@@ -67,7 +86,8 @@ class PostgresWorkers:
 
     def beat(self, worker_id: str, *, hears_notifications: bool | None) -> Pulse:
         parameters = {"worker_id": worker_id, "hears": hears_notifications}
-        return Pulse(is_alive=self._statements.change(BEAT, parameters, timed=True) == 1)
+        ((count, cancelled),) = self._statements.run(BEAT, parameters, timed=True)
+        return Pulse(count == 1, () if cancelled is None else tuple(map(UUID, cancelled.strip("{}").split(","))))
 
     def remove(self, worker_id: str) -> None:
         self._statements.change(REMOVE, {"worker_id": worker_id})
