@@ -11,6 +11,7 @@ from app.domain.errors import InvalidInput
 from app.domain.jobs.answers import FailForGood, HandlerAnswer, Snooze
 from app.domain.jobs.batch import MAX_ITEMS, BatchJob, BatchResult, ItemsFailed
 from app.domain.jobs.context import WHOLE, TaskContext
+from app.domain.jobs.errors import AttemptCancelled, SoftTimeout
 from app.domain.jobs.items import Items
 from app.domain.jobs.schemas import Schema, Schemas
 from app.worker.failing import is_being_cancelled
@@ -79,7 +80,7 @@ class _Running:
         self._context = context
         self._do = partial(self._job.handler, **services) if services else self._job.handler
         self._chunks = self._chunked()
-        self._answer: HandlerAnswer | None = None
+        self._answer: HandlerAnswer | SoftTimeout | AttemptCancelled | None = None
         self._stopped = False
         self._left_early = False
         self._loop = asyncio.get_running_loop()
@@ -87,7 +88,8 @@ class _Running:
         self._saving: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
-        """Raises ItemsFailed, what an item answered, or Snooze(0) when the worker stops before all are done."""
+        """Raises ItemsFailed, what an item answered, SoftTimeout once that has passed, or Snooze(0) when the worker
+        stops before all are done."""
         try:
             async with asyncio.TaskGroup() as lanes:
                 for _ in range(min(self._job.concurrency, self._items.total)):
@@ -114,8 +116,10 @@ class _Running:
                 self._left_early = True
                 return
             try:
+                self._context.check()
                 self._note(chunk, await self._done(chunk))
-            except HandlerAnswer as answer:
+            except (HandlerAnswer, SoftTimeout, AttemptCancelled) as answer:
+                # About the task; the items are neither done nor failed.
                 if self._answer is None:
                     self._answer = answer
             except BaseException as error:  # as of a handler: SystemExit would end the whole loop

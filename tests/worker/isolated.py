@@ -1,5 +1,6 @@
 """Jobs for processes of their own, in a module that such a process can import."""
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app import CancelTask, Constant, FailForGood, Job, JobCatalog, RetryLater, Snooze, TaskContext
+from app import CancelTask, Constant, FailForGood, Job, JobCatalog, RetryLater, Snooze, SoftTimeout, TaskContext
 
 jobs = JobCatalog()
 
@@ -189,3 +190,84 @@ def reports_late(payload: Any, context: TaskContext) -> None:
             time.sleep(0.01)
 
     threading.Thread(target=go_on, daemon=True).start()
+
+
+_SOFT: dict[str, Any] = {"isolation": "process", "soft_timeout": 0.3, "timeout": 60}
+
+
+@jobs.define("soft:computes", **_SOFT)
+def soft_computes(payload: Any, context: TaskContext) -> Any:
+    """Caught in the middle of it, when it is told to."""
+    try:
+        number = 0
+        while True:
+            number += 1
+    except SoftTimeout as error:
+        if payload == "catch":
+            return [error.attempt, error.seconds, bool((context.time_left() or 0) > 50)]
+        raise
+
+
+@jobs.define("soft:waits", **_SOFT)
+async def soft_waits(payload: Any, context: TaskContext) -> Any:
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(60))
+    except SoftTimeout as error:
+        if payload == "catch":
+            await asyncio.sleep(0.01)
+            return [error.attempt, error.seconds, bool((context.time_left() or 0) > 50)]
+        raise
+
+
+@jobs.define("soft:holds", **_SOFT)
+async def soft_holds(payload: Any, context: TaskContext) -> Any:
+    """On an event loop that it never lets go of."""
+    return soft_computes.handler(payload, context)
+
+
+@jobs.define("soft:reports", **_SOFT)
+def soft_reports(payload: Any, context: TaskContext) -> Any:
+    """Has the worker told something large at nearly every moment."""
+    saved = "x" * 900_000
+    try:
+        while True:
+            context.save_checkpoint(saved)
+    except SoftTimeout:
+        return "caught"
+
+
+@jobs.define("soft:naps", **_SOFT)
+def soft_naps(payload: Any, context: TaskContext) -> Any:
+    try:
+        time.sleep(60)
+    except SoftTimeout:
+        return "woken"
+    return "slept"
+
+
+@jobs.define("soft:quick", isolation="process", soft_timeout=0.02, timeout=60)
+def soft_quick(payload: Any, context: TaskContext) -> Any:
+    """Returns at about its soft timeout; the next one must not be told of it."""
+    time.sleep(0.018)
+    return payload
+
+
+@jobs.define("cancel:asks", isolation="process", timeout=60)
+def cancel_asks(payload: dict[str, Any], context: TaskContext) -> Any:
+    """Writes its process's id, and ends by itself when it is told."""
+    _note(payload["file"], f"{os.getpid()}")
+    while not context.is_cancelled():
+        time.sleep(0.01)
+    if payload.get("check"):
+        context.check()
+    _note(payload["file"], f"{os.getpid()} {int(context.is_shutting_down())}")
+    return "put everything in order"
+
+
+@jobs.define("cancel:asks:async", isolation="process", timeout=60)
+async def cancel_asks_on_loop(payload: dict[str, Any], context: TaskContext) -> Any:
+    _note(payload["file"], f"{os.getpid()}")
+    while not context.is_cancelled():  # noqa: ASYNC110  # the way that handlers have
+        await asyncio.sleep(0.01)
+    context.check()
