@@ -8,7 +8,7 @@ from typing import Any
 
 from app.domain.errors import DatabaseUnavailable
 from app.domain.identifiers import TaskId
-from app.domain.jobs.answers import FailForGood
+from app.domain.jobs.answers import FailForGood, HandlerAnswer
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.errors import AttemptTimedOut, ResultExpired, TaskDidNotComplete
@@ -109,6 +109,9 @@ class TaskRunner:
             task = claimed
         error = visit.error
         match settler.last:
+            case _ if task.status is TaskStatus.CANCELLED and not isinstance(error, HandlerAnswer):
+                # While it ran, and whatever its handler made of it: see Transaction.interrupt.
+                error = TaskDidNotComplete(task.id, task.status, task.error)
             case Completed(result) if claimed.id not in settler.not_accepted:
                 return Outcome(
                     result=self._typed(claimed, result.decoded()), error=None, task=task, duration=visit.duration

@@ -192,10 +192,7 @@ def reports_late(payload: Any, context: TaskContext) -> None:
     threading.Thread(target=go_on, daemon=True).start()
 
 
-_SOFT: dict[str, Any] = {"isolation": "process", "soft_timeout": 0.3, "timeout": 60}
-
-
-@jobs.define("soft:computes", **_SOFT)
+@jobs.define("soft:computes", isolation="process", soft_timeout=0.3, timeout=60)
 def soft_computes(payload: Any, context: TaskContext) -> Any:
     """Caught in the middle of it, when it is told to."""
     try:
@@ -208,7 +205,7 @@ def soft_computes(payload: Any, context: TaskContext) -> Any:
         raise
 
 
-@jobs.define("soft:waits", **_SOFT)
+@jobs.define("soft:waits", isolation="process", soft_timeout=0.3, timeout=60)
 async def soft_waits(payload: Any, context: TaskContext) -> Any:
     try:
         async with asyncio.TaskGroup() as group:
@@ -220,13 +217,13 @@ async def soft_waits(payload: Any, context: TaskContext) -> Any:
         raise
 
 
-@jobs.define("soft:holds", **_SOFT)
+@jobs.define("soft:holds", isolation="process", soft_timeout=0.3, timeout=60)
 async def soft_holds(payload: Any, context: TaskContext) -> Any:
     """On an event loop that it never lets go of."""
     return soft_computes.handler(payload, context)
 
 
-@jobs.define("soft:reports", **_SOFT)
+@jobs.define("soft:reports", isolation="process", soft_timeout=0.3, timeout=60)
 def soft_reports(payload: Any, context: TaskContext) -> Any:
     """Has the worker told something large at nearly every moment."""
     saved = "x" * 900_000
@@ -237,7 +234,7 @@ def soft_reports(payload: Any, context: TaskContext) -> Any:
         return "caught"
 
 
-@jobs.define("soft:naps", **_SOFT)
+@jobs.define("soft:naps", isolation="process", soft_timeout=0.3, timeout=60)
 def soft_naps(payload: Any, context: TaskContext) -> Any:
     try:
         time.sleep(60)
