@@ -110,7 +110,7 @@ class TaskRunner:
         error = visit.error
         match settler.last:
             case _ if task.status is TaskStatus.CANCELLED and not isinstance(error, HandlerAnswer):
-                # While it ran, and whatever its handler made of it: see Transaction.interrupt.
+                # While it ran, whatever its handler made of it.
                 error = TaskDidNotComplete(task.id, task.status, task.error)
             case Completed(result) if claimed.id not in settler.not_accepted:
                 return Outcome(
