@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+from app.domain.tasks.outcomes import Released
 from app.domain.workers import LiveWorker
 from tests.contract.subject import Queue
-from tests.examples import NOON, a_node
+from tests.examples import NOON, a_node, new_task
 
 
 def test_a_registered_worker_is_seen_as_it_registered(queue: Queue) -> None:
@@ -130,3 +131,25 @@ def test_a_worker_comes_back_under_a_new_life(queue: Queue) -> None:
 
     assert [a_node("w1/2", name="w1")] == [worker.node for worker in queue.workers()]
     assert (False, True) == (queue.beat("w1/1"), queue.beat("w1/2"))
+
+
+def test_a_beat_brings_which_of_a_worker_s_tasks_were_cancelled(queue: Queue) -> None:
+    """
+    At each beat until they have ended; its own alone, and none that merely runs or was cancelled before it ran.
+    """
+    for worker_id in ("w1", "w2"):
+        queue.register(worker_id)
+    tasks = queue.enqueue_many([new_task(priority=-number) for number in range(5)])
+    mine = queue.claim(limit=3)
+    other = queue.claim(worker_id="w2", limit=1)
+    for task in [*mine[:2], *other, tasks[-1]]:
+        queue.cancel(task)
+
+    pulses = [queue.pulse("w1"), queue.pulse("w1"), queue.pulse("w2"), queue.pulse("w3")]
+    queue.settle(mine[0], Released())
+    last = queue.pulse("w1")
+
+    both, [theirs] = {task.id for task in mine[:2]}, other
+    assert [both, both, {theirs.id}, set()] == [set(pulse.cancelled) for pulse in pulses]
+    assert [True, True, True, False] == [pulse.is_alive for pulse in pulses]
+    assert (mine[1].id,) == last.cancelled
