@@ -51,13 +51,17 @@ def run_job(
     max_attempts: int | None = None,
     correlation_id: str | None = None,
     shutting_down: bool = False,
+    cancelled: bool = False,
+    elapsed: float = 0.0,
 ) -> JobRun[R]:
     """Run *job* once with all that its definition puts around the handler, and nothing else: no queue, no timeout.
 
     The payload is written and read again on the way, as it would be, and the result too. *services* as in TrialQueue;
     *session* is what ``context.session`` is, and stays the caller's, to commit or to roll back; *attempt* is which one
-    it is, of *max_attempts*; *shutting_down* what the context answers when it is asked. Where an event loop is running
-    it stands still meanwhile: see arun_job. Raises Unfit, InvalidJob; what the handler raises is in the outcome.
+    it is, of *max_attempts*; *shutting_down* and *cancelled* what the context answers when it is asked; *elapsed* the
+    seconds that the attempt has taken when it begins, by which the job's soft timeout may have passed (nothing happens
+    at the other one). Where an event loop is running it stands still meanwhile: see arun_job. Raises Unfit, InvalidJob;
+    what the handler raises is in the outcome.
     """
     return finished(
         lambda: arun_job(
@@ -69,6 +73,8 @@ def run_job(
             max_attempts=max_attempts,
             correlation_id=correlation_id,
             shutting_down=shutting_down,
+            cancelled=cancelled,
+            elapsed=elapsed,
         ),
         called="run_job()",
     )
@@ -84,6 +90,8 @@ async def arun_job(
     max_attempts: int | None = None,
     correlation_id: str | None = None,
     shutting_down: bool = False,
+    cancelled: bool = False,
+    elapsed: float = 0.0,
 ) -> JobRun[R]:
     """Like run_job, on the running event loop."""
     # A queue that nobody knows: of it the parts that an attempt is made of are taken.
@@ -106,11 +114,22 @@ async def arun_job(
         version=job.version,
     )
     task.claim(WORKER_ID, now=datetime.now(UTC))
+    if cancelled:
+        task.cancel(now=datetime.now(UTC))
     notes = _Notes(task)
-    context = _TrialContext(task, WORKER_ID, shutting_down=lambda: shutting_down, report=notes.report)
+    began = time.monotonic()
+    context = _TrialContext(
+        task,
+        WORKER_ID,
+        shutting_down=lambda: shutting_down,
+        report=notes.report,
+        timeout=job.timeout,
+        soft_timeout=job.soft_timeout,
+        elapsed=lambda: elapsed + time.monotonic() - began,
+    )
+    context.cancelled = cancelled
     context.given = session
     context.log.logger = _Scribe(context.log.logger, notes.log)
-    began = time.monotonic()
     ended: Completed | BaseException
     try:
         attempted = partial(call.function, task.payload, context)

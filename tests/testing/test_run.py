@@ -1,12 +1,25 @@
 """A job in isolation: one attempt, with all that its definition puts around the handler, and nothing stored."""
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from app import BatchJob, FailForGood, InvalidJob, JobCatalog, RetryLater, Snooze, TaskContext, TaskStatus, Unfit
+from app import (
+    AttemptCancelled,
+    BatchJob,
+    FailForGood,
+    InvalidJob,
+    JobCatalog,
+    RetryLater,
+    Snooze,
+    SoftTimeout,
+    TaskContext,
+    TaskStatus,
+    Unfit,
+)
 from app.testing import arun_job, run_job
 from tests.testing.shop import Carrier, Order, Shipped, place, plain, ship, thank
 
@@ -188,3 +201,30 @@ def test_a_batch_job_runs_through() -> None:
 
     assert {0: 2, 1: 4, 2: 6} == run.unwrap().results
     assert 100 == run.progress[-1][0]
+
+
+def test_a_handler_may_be_cancelled_and_late() -> None:
+    """The context answers as it would, and the soft timeout is thrown as it would be, at once."""
+
+    def in_thread(payload: Any, context: TaskContext) -> Any:
+        context.check()
+        return [context.is_cancelled(), context.is_shutting_down(), round(context.time_left() or 0)]
+
+    async def on_loop(payload: Any, context: TaskContext) -> str:
+        try:
+            await asyncio.sleep(60)
+        except SoftTimeout as error:
+            return f"finished after {error.seconds:g} s"
+        return "slept"
+
+    jobs = JobCatalog()
+    asks = jobs.define("asks", soft_timeout=50, timeout=60)(in_thread)
+    waits = jobs.define("waits", soft_timeout=50, timeout=60)(on_loop)
+
+    assert [False, False, 60] == run_job(asks, None).result
+    assert [False, False, 20] == run_job(asks, None, elapsed=40).result
+    assert isinstance((run := run_job(asks, None, cancelled=True)).error, AttemptCancelled)
+    assert TaskStatus.CANCELLED is run.task.status
+    assert isinstance(run_job(asks, None, elapsed=50).error, SoftTimeout)
+    assert "finished after 50 s" == run_job(waits, None, elapsed=50).result
+    assert run_job(jobs.define("plain")(lambda payload, context: context.time_left()), None).result is None
