@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.markdown import JOBS, README, blocks, commands
+from tests.docs.markdown import FAILURE, JOBS, README, blocks, commands
 from tests.docs.shell import environment
 
 LINES = 20
 PROGRAMS = {block.splitlines()[0].removeprefix("# "): block for block in blocks(README, "python")}
+FAILURE_PROGRAMS = {block.splitlines()[0].removeprefix("# "): block for block in blocks(FAILURE, "python")}
 JOB_PROGRAMS = [block for block in blocks(JOBS, "python") if block.splitlines()[0].endswith(".py")]
 
 
@@ -47,6 +48,20 @@ def test_the_whole_job_of_its_page_runs(empty_database_url: str, tmp_path: Path)
     printed = _run([sys.executable, "mailing.py"], tmp_path, environment(DATABASE_URL=empty_database_url))
 
     assert "<12@example.org>\n" == printed
+
+
+def test_the_programs_about_failure_do_what_their_page_says(empty_database_url: str, tmp_path: Path) -> None:
+    """One is cancelled while it runs, one is stopped by its soft timeout."""
+    surroundings = environment(DATABASE_URL=empty_database_url)
+    for name, text in FAILURE_PROGRAMS.items():
+        (tmp_path / name).write_text(text)
+
+    printed = {name: _run([sys.executable, name], tmp_path, surroundings) for name in FAILURE_PROGRAMS}
+
+    assert {
+        "copying.py": "running\ncancelled ordered twice []\n",
+        "crawling.py": "{'complete': False, 'any': True, 'in time': True}\n",
+    } == printed
 
 
 def _run(command: list[str], folder: Path, surroundings: dict[str, str]) -> str:
