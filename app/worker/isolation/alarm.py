@@ -15,6 +15,9 @@ from app.worker.soft_timeout import SoftlyTimed
 _AGAIN = 0.05
 """Seconds until it rings again where it found somebody else at work than the handler."""
 
+_TELLING = ("app.worker.isolation.", "logging")
+"""Modules that tell the worker something, and hold locks meanwhile."""
+
 
 def call(handler: Handler, payload: Any, context: TaskContext, *, is_asynchronous: bool) -> Any:
     """What *handler* returns. At the soft timeout of *context*, if there is one, SoftTimeout is raised in it."""
@@ -77,12 +80,12 @@ class _Alarm:
 
 
 def _is_called_from(handler: FrameType | None, frame: FrameType | None) -> bool:
-    """Whether *frame* is that of the *handler* or of what it calls: not the event loop's, nor another task's, nor ours.
+    """Whether *frame* is that of the *handler* or of what it calls: not the event loop's, nor another task's.
 
-    What we tell the worker is not to be broken off in the middle.
+    What the worker is being told is not to be broken off in the middle.
     """
     while frame is not None and frame is not handler:
-        if frame.f_globals.get("__name__", "").startswith(__package__ or ""):
+        if frame.f_globals.get("__name__", "").startswith(_TELLING):
             return False
         frame = frame.f_back
     return frame is not None
