@@ -112,7 +112,7 @@ class Attempt:
             self._end(outcome)
 
     async def _end_session(self, context: TaskContext, opened: OpenSession, completed: Any) -> Outcome | None:
-        if self._may_not_commit():
+        if self._is_unwanted():
             raise asyncio.CancelledError
         sessions = self._call.sessions
         try:
@@ -130,7 +130,7 @@ class Attempt:
     def _run_in_thread(self, given: TaskContext) -> None:
         ended: Outcome | BaseException | None
         try:
-            if self.ended:  # before the thread got to it: the task may run elsewhere by now
+            if self._is_unwanted():  # before the thread got to it: the task may run elsewhere by now
                 raise asyncio.CancelledError
             ended = self._completed(self._call.function(self.task.payload, given))
             if given.opened is not None:
@@ -145,7 +145,7 @@ class Attempt:
             _log.warning("Task %s ended after its worker did; its outcome is dropped", self.task.id)
 
     def _end_session_in_thread(self, context: TaskContext, opened: OpenSession, completed: Any) -> Outcome | None:
-        if self._may_not_commit():
+        if self._is_unwanted():
             raise asyncio.CancelledError
         try:
             return self._call.sessions.end(opened, self.task, completed)
@@ -153,8 +153,8 @@ class Attempt:
             self._telling(context, error)
             raise
 
-    def _may_not_commit(self) -> bool:
-        """Whether what the handler wrote is to be rolled back, though it has returned."""
+    def _is_unwanted(self) -> bool:
+        """Whether nothing is to be begun any more, and what was written rolled back, though the handler has returned."""
         return self.ended or self.interruption in (Interruption.LEASE_LOST, Interruption.CANCELLED)
 
     def _telling(self, context: TaskContext, error: BaseException) -> Any:

@@ -181,7 +181,7 @@ class Awaited:
         else:
 
             def handle() -> Any:
-                if context.abandoned:  # before the thread got to it: the task may run elsewhere by now
+                if context.abandoned or context.cancelled:  # before the thread got to it
                     raise asyncio.CancelledError
                 return layers.handler(given, context, **services)
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from app.domain.jobs.context import TaskContext
 from app.domain.jobs.job import Job
 from app.domain.tasks.outcomes import Completed, Outcome, Released
@@ -54,8 +56,11 @@ class SlowToStart:
         self.told.append("gone")
 
 
-async def test_a_thread_that_comes_after_the_task_was_given_back_does_not_run_it() -> None:
-    """Somebody else may be running the task by then."""
+@pytest.mark.parametrize(
+    ("why", "told"), [(Interruption.SHUTDOWN, ["left", "gone"]), (Interruption.CANCELLED, [])], ids=lambda one: str(one)
+)
+async def test_a_thread_that_comes_too_late_does_not_run_the_task(why: Interruption, told: list[str]) -> None:
+    """Given back, somebody else may be running it by then; cancelled, nobody wants it."""
     called: list[Any] = []
 
     def handler(payload: Any, context: TaskContext) -> None:
@@ -65,15 +70,15 @@ async def test_a_thread_that_comes_after_the_task_was_given_back_does_not_run_it
     attempt = Attempt(
         a_task(),
         Job(type="late", handler=handler),
-        Call(handler, is_asynchronous=False),
+        Call(handler, is_asynchronous=False, has_grace=True),
         host,
         worker_id="w",
         timeout=60,
     )
     attempt.start()
-    attempt.interrupt(Interruption.SHUTDOWN)
+    attempt.interrupt(why)
 
     await asyncio.to_thread(host.waiting[0])
     await asyncio.sleep(0)
 
-    assert ([], [Released()], ["left", "gone"]) == (called, host.outcomes, host.told)
+    assert ([], [Released()], told) == (called, host.outcomes, host.told)
