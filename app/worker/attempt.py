@@ -154,7 +154,7 @@ class Attempt:
             raise
 
     def _is_unwanted(self) -> bool:
-        """Whether nothing is to be begun any more, and what was written rolled back, though the handler has returned."""
+        """Whether nothing is to be begun any more, and what a handler that has returned wrote is to be rolled back."""
         return self.ended or self.interruption in (Interruption.LEASE_LOST, Interruption.CANCELLED)
 
     def _telling(self, context: TaskContext, error: BaseException) -> Any:

@@ -57,7 +57,7 @@ class SlowToStart:
 
 
 @pytest.mark.parametrize(
-    ("why", "told"), [(Interruption.SHUTDOWN, ["left", "gone"]), (Interruption.CANCELLED, [])], ids=lambda one: str(one)
+    ("why", "told"), [(Interruption.SHUTDOWN, ["left", "gone"]), (Interruption.CANCELLED, [])], ids=str
 )
 async def test_a_thread_that_comes_too_late_does_not_run_the_task(why: Interruption, told: list[str]) -> None:
     """Given back, somebody else may be running it by then; cancelled, nobody wants it."""

@@ -160,29 +160,43 @@ async def test_what_catches_it_and_goes_on_meets_the_hard_timeout(rig: Rig) -> N
     assert 0 < thrown[0] <= 0.4
 
 
-async def test_a_timeout_of_the_handler_s_own_that_ends_at_the_same_time_goes_first(rig: Rig) -> None:
-    """It stays a TimeoutError; the soft one is thrown at the next await."""
+@pytest.mark.parametrize("own", [0.05, 0.15])
+async def test_a_timeout_of_the_handler_s_own_at_the_same_time_goes_first(rig: Rig, own: float) -> None:
+    """Both fell due while somebody held the event loop: it is a TimeoutError, and the soft one comes next."""
     seen: list[str] = []
 
     async def handler(payload: Any, context: TaskContext) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                async with asyncio.timeout_at(loop.time() + 0.3 - context.elapsed()):
-                    await forever()
-            except TimeoutError:
-                seen.append("its own")
-            try:
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        try:
+            async with asyncio.timeout(own):
                 await forever()
-            except SoftTimeout:
-                seen.append("soft")
-                return
+        except TimeoutError:
+            seen.append("its own")
+        try:
+            await forever()
+        except SoftTimeout:
+            seen.append("soft")
 
-    found = await rig.ran(handler, soft_timeout=0.3, timeout=30)
+    found = await rig.ran(handler, **SOON)
 
-    assert TaskStatus.COMPLETED is found.status
-    assert seen in (["its own", "soft"], ["soft"])
-    assert "soft" == seen[-1]
+    assert (TaskStatus.COMPLETED, ["its own", "soft"]) == (found.status, seen)
+
+
+async def test_the_hard_timeout_at_the_same_time_goes_first(rig: Rig) -> None:
+    """What is cancelled for good is not told that it may go on."""
+    seen: list[type[BaseException]] = []
+
+    async def handler(payload: Any, context: TaskContext) -> None:
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        for _ in range(2):
+            try:
+                await asyncio.sleep(0.5)
+            except BaseException as error:
+                seen.append(type(error))
+
+    await rig.ran(handler, soft_timeout=0.1, timeout=0.15, max_attempts=1)
+
+    assert [asyncio.CancelledError] == seen
 
 
 async def test_what_was_waited_for_may_swallow_the_cancellation(rig: Rig) -> None:
