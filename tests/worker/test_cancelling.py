@@ -369,5 +369,50 @@ async def test_a_cancelled_task_that_is_run_here_says_so(settings: Settings) -> 
     await tasks.aclose()
 
 
+async def test_a_tick_hears_of_it_too(settings: Settings) -> None:
+    """By the heartbeat that it has; it goes on with the rest of what is due."""
+    handlers, jobs = Handlers(), JobCatalog()
+    tasks = TaskQueueContainer(settings=settings.replaced(worker_lease=1, worker_concurrency=1), jobs=jobs)
+    jobs.define("job")(handlers.waits)
+    jobs.define("next")(lambda payload, context: "ran")
+    task = tasks.enqueue_task().execute(type="job", priority=1)
+    next_one = tasks.enqueue_task().execute(type="next")
+    ticking = asyncio.create_task(tasks.worker().tick(budget=60))
+    await soon(handlers.began.is_set, what="the handler has begun")
+
+    tasks.cancel_task().execute(task.id, reason="nobody wants it")
+    await asyncio.wait_for(ticking, 20)
+
+    assert_cancelled(tasks.find_task().execute(task.id))
+    assert "ran" == tasks.find_task().execute(next_one.id).result
+    await tasks.aclose()
+
+
+async def test_a_lease_that_is_lost_during_the_grace_ends_it(settings: Settings, gate: threading.Event) -> None:
+    """The attempt is left at once, and whoever ends the task, ends it cancelled: it is not run again."""
+    handlers, jobs = Handlers(), JobCatalog()
+    tasks = TaskQueueContainer(settings=settings.replaced(worker_lease=1, worker_cancel_grace=600), jobs=jobs)
+    rig = Rig(tasks, jobs)
+
+    def hangs(payload: Any, context: TaskContext) -> None:
+        handlers.seen.append(context.task.attempts)
+        handlers.began.set()
+        gate.wait()
+
+    rig.define("hangs", hangs, max_attempts=5)
+    task = rig.enqueue("hangs")
+    async with cancelled(rig, handlers, task) as worker:
+        before = worker.id
+        tasks.unit_of_work().run(lambda tx: tx.workers.remove(before))
+        await soon(lambda: worker.id != before, what="the worker comes back under a new id")
+        assert 1 == worker.left_behind
+        found = await rig.until(task, TaskStatus.CANCELLED, within=30)
+
+    assert_cancelled(found)
+    assert [1] == handlers.seen
+    gate.set()
+    await tasks.aclose()
+
+
 def type_name(error: BaseException | None) -> str:
     return type(error).__name__
