@@ -322,6 +322,33 @@ async def test_a_hint_without_a_mark_does_no_harm(rig: Rig) -> None:
     assert ("ran again", 1, []) == (found.result, found.attempts, found.errors)
 
 
+async def test_being_told_again_does_not_disturb_a_handler_on_its_way_out(rig: Rig) -> None:
+    """By notification first, then by each heartbeat: it is cancelled once, and has its second to put things in order."""
+    handlers, tidied = Handlers(), list[str]()
+
+    async def tidies(payload: Any, context: TaskContext) -> None:
+        handlers.began.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            handlers.seen.append("cancelled")
+            await asyncio.sleep(0.5)
+            tidied.append("tidied")
+
+    rig.define("job", tidies)
+    task = rig.enqueue("job")
+    async with cancelled(rig, handlers, task) as worker:
+        await soon(lambda: bool(handlers.seen), what="it is on its way out")
+        for _ in range(3):
+            rig.tasks.unit_of_work().run(lambda tx: tx.interrupt([task.id]))
+            await asyncio.sleep(0.05)
+        found = await rig.until(task, TaskStatus.CANCELLED)
+        assert 0 == worker.left_behind
+
+    assert_cancelled(found)
+    assert (["cancelled"], ["tidied"]) == (handlers.seen, tidied)
+
+
 async def test_others_run_on(rig: Rig) -> None:
     """Of many that run here only those are stopped that were cancelled."""
     began: list[int] = []
