@@ -1,103 +1,32 @@
 """Cancelling a running task: its handler hears of it in its own way, and it ends cancelled however the handler ends."""
 
 import asyncio
-import contextlib
-import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from app import (
-    AttemptCancelled,
     BatchJob,
     Constant,
     JobCall,
-    JobCatalog,
     Snooze,
     TaskCancelled,
     TaskContext,
-    TaskQueueContainer,
     TaskStatus,
-    WorkerTask,
 )
 from app.infra.settings import Settings
-from app.worker.interruption import CANCEL_GRACE
 from tests.faults.waiting import soon
-from tests.worker.conftest import QUICK
+from tests.worker.cancelling import QUIET, Handlers, assert_cancelled, cancelled
 from tests.worker.running import Rig
 
 
 @pytest.fixture(params=["memory", "postgres"])
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """A lease so long that no heartbeat comes in between; and handlers in threads have two seconds."""
-    given: dict[str, Any] = QUICK | {"worker_lease": 3600, "worker_cancel_grace": 2}
+    """On either adapter, with no heartbeat in between."""
     if request.param == "memory":
-        return Settings(in_memory=True, **given)
-    return Settings(database_url=request.getfixturevalue("database_url"), **given)
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """What hanging threads of a test wait for; open afterwards, whatever happened."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-class Handlers:
-    """Handlers that note what they see."""
-
-    def __init__(self) -> None:
-        self.began = threading.Event()
-        self.seen: list[Any] = []
-
-    async def waits(self, payload: Any, context: TaskContext) -> str:
-        self.began.set()
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            self.seen.append((context.is_cancelled(), context.is_shutting_down()))
-            raise
-        return "slept"
-
-    def asks(self, payload: Any, context: TaskContext) -> str:
-        self.began.set()
-        while not context.is_cancelled():
-            time.sleep(0.01)
-        self.seen.append((context.is_cancelled(), context.is_shutting_down()))
-        return "put everything in order"
-
-    def checks(self, payload: Any, context: TaskContext) -> None:
-        self.began.set()
-        while True:
-            try:
-                context.check()
-            except AttemptCancelled:
-                self.seen.append((context.is_cancelled(), context.is_shutting_down()))
-                raise
-            time.sleep(0.01)
-
-    def named(self, name: str) -> Any:
-        return getattr(self, name)
-
-
-@contextlib.asynccontextmanager
-async def cancelled(rig: Rig, handlers: Handlers, task: WorkerTask) -> AsyncIterator[Any]:
-    """A worker at work on *task*, which was cancelled the moment its handler had begun."""
-    async with rig.working() as worker:
-        await soon(handlers.began.is_set, what="the handler has begun")
-        answer = rig.tasks.cancel_task().execute(task.id, reason="nobody wants it")
-        assert TaskStatus.RUNNING is answer.status
-        assert answer.cancel_requested_at is not None
-        yield worker
-
-
-def assert_cancelled(task: WorkerTask) -> None:
-    assert (TaskStatus.CANCELLED, "nobody wants it") == (task.status, task.error)
-    assert task.finished_at is not None
-    assert task.cancel_requested_at is None
+        return Settings(in_memory=True, **QUIET)
+    return Settings(database_url=request.getfixturevalue("database_url"), **QUIET)
 
 
 @pytest.mark.parametrize("handler", ["waits", "asks", "checks"])
@@ -161,86 +90,6 @@ async def test_however_its_handler_ends_the_task_ends_cancelled(rig: Rig, ending
     assert (None, TaskStatus.CANCELLED) == (found.result, rig.find(task).status)
     assert (["broke on the way out"] if ending == "fails" else []) == [error.message for error in found.errors]
     assert 1 == len(handlers.seen)
-
-
-async def test_a_thread_that_does_not_ask_keeps_its_slot_for_the_grace_and_is_then_left(
-    rig: Rig, gate: threading.Event
-) -> None:
-    """As after a timeout: the task is cancelled without it, and what it returns in the end changes nothing."""
-    handlers, after = Handlers(), list[bool]()
-
-    def hangs(payload: Any, context: TaskContext) -> str:
-        handlers.began.set()
-        gate.wait()
-        after.append(context.is_cancelled())
-        return "too late"
-
-    rig.define("hangs", hangs)
-    task = rig.enqueue("hangs")
-    async with cancelled(rig, handlers, task) as worker:
-        began = time.monotonic()
-        await soon(lambda: rig.find(task).cancel_requested_at is not None, what="the mark is there")
-        assert (0, 0) == (worker.left_behind, worker.finished)
-        found = await rig.until(task, TaskStatus.CANCELLED)
-        assert time.monotonic() - began > 1.5  # the grace is 2 s
-        assert 1 == worker.left_behind
-        gate.set()
-        await soon(lambda: worker.left_behind == 0, what="the thread has ended")
-
-    assert_cancelled(found)
-    assert [True] == after
-    assert TaskStatus.CANCELLED is rig.find(task).status
-
-
-async def test_a_coroutine_that_swallows_it_is_left_a_second_later(rig: Rig) -> None:
-    """Its grace is that of a timeout, not that of a thread."""
-    handlers, enough = Handlers(), asyncio.Event()
-
-    async def stubborn(payload: Any, context: TaskContext) -> None:
-        handlers.began.set()
-        while not enough.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                await enough.wait()
-
-    rig.define("stubborn", stubborn)
-    task = rig.enqueue("stubborn")
-    async with cancelled(rig, handlers, task) as worker:
-        began = time.monotonic()
-        found = await rig.until(task, TaskStatus.CANCELLED)
-        assert time.monotonic() - began >= CANCEL_GRACE - 0.1
-        assert 1 == worker.left_behind
-        enough.set()
-        await soon(lambda: worker.left_behind == 0, what="the coroutine has ended")
-
-    assert_cancelled(found)
-
-
-@pytest.mark.parametrize("how", ["timeout", "shutdown", "again"])
-async def test_what_comes_during_the_grace_does_not_change_the_end(rig: Rig, gate: threading.Event, how: str) -> None:
-    """The hard timeout ends the grace, so does the end of a worker's own; told again, nothing happens."""
-    handlers = Handlers()
-
-    def hangs(payload: Any, context: TaskContext) -> None:
-        handlers.began.set()
-        gate.wait()
-
-    rig.define("hangs", hangs, timeout=0.5 if how == "timeout" else 60, max_attempts=1)
-    task = rig.enqueue("hangs")
-    async with cancelled(rig, handlers, task) as worker:
-        began = time.monotonic()
-        if how == "shutdown":
-            worker.stop()
-            worker.stop()
-        if how == "again":
-            assert rig.find(task) is not None
-            again = rig.tasks.cancel_task().execute(task.id, reason="another reason")
-            assert ("nobody wants it", TaskStatus.RUNNING) == (again.error, again.status)
-        found = await rig.until(task, TaskStatus.CANCELLED)
-        took = time.monotonic() - began
-
-    assert_cancelled(found)
-    assert [] == found.errors
-    assert (took > 1.5) == (how == "again")
 
 
 async def test_a_waiting_attempt_that_has_not_begun_never_does(rig: Rig) -> None:
@@ -322,33 +171,6 @@ async def test_a_hint_without_a_mark_does_no_harm(rig: Rig) -> None:
     assert ("ran again", 1, []) == (found.result, found.attempts, found.errors)
 
 
-async def test_being_told_again_does_not_disturb_a_handler_on_its_way_out(rig: Rig) -> None:
-    """By notification first, then by each heartbeat: it is cancelled once, and has its second to put things in order."""
-    handlers, tidied = Handlers(), list[str]()
-
-    async def tidies(payload: Any, context: TaskContext) -> None:
-        handlers.began.set()
-        try:
-            await asyncio.sleep(60)
-        finally:
-            handlers.seen.append("cancelled")
-            await asyncio.sleep(0.5)
-            tidied.append("tidied")
-
-    rig.define("job", tidies)
-    task = rig.enqueue("job")
-    async with cancelled(rig, handlers, task) as worker:
-        await soon(lambda: bool(handlers.seen), what="it is on its way out")
-        for _ in range(3):
-            rig.tasks.unit_of_work().run(lambda tx: tx.interrupt([task.id]))
-            await asyncio.sleep(0.05)
-        found = await rig.until(task, TaskStatus.CANCELLED)
-        assert 0 == worker.left_behind
-
-    assert_cancelled(found)
-    assert (["cancelled"], ["tidied"]) == (handlers.seen, tidied)
-
-
 async def test_others_run_on(rig: Rig) -> None:
     """Of many that run here only those are stopped that were cancelled."""
     began: list[int] = []
@@ -371,75 +193,3 @@ async def test_others_run_on(rig: Rig) -> None:
         enough.set()
         for task in tasks[2:]:
             await rig.until(task, TaskStatus.COMPLETED)
-
-
-async def test_a_cancelled_task_that_is_run_here_says_so(settings: Settings) -> None:
-    """run_task hears of it by its heartbeat alone; the outcome is no success."""
-    handlers, jobs = Handlers(), JobCatalog()
-    quick = settings.replaced(worker_lease=1)
-    tasks = TaskQueueContainer(settings=quick, jobs=jobs)
-    jobs.define("job")(handlers.waits)
-    jobs.define("polite")(handlers.asks)
-    for type in ("job", "polite"):
-        handlers.began.clear()
-        task = tasks.enqueue_task().execute(type=type)
-        running = asyncio.create_task(tasks.run_task().aexecute(task.id))
-        await soon(handlers.began.is_set, what="the handler has begun")
-        tasks.cancel_task().execute(task.id, reason="nobody wants it")
-        outcome = await asyncio.wait_for(running, 10)
-
-        assert_cancelled(outcome.task)
-        assert f"TaskDidNotComplete: task {task.id} has cancelled: nobody wants it" == (
-            f"{type_name(outcome.error)}: {outcome.error}"
-        )
-        assert outcome.result is None
-    await tasks.aclose()
-
-
-async def test_a_tick_hears_of_it_too(settings: Settings) -> None:
-    """By the heartbeat that it has; it goes on with the rest of what is due."""
-    handlers, jobs = Handlers(), JobCatalog()
-    tasks = TaskQueueContainer(settings=settings.replaced(worker_lease=1, worker_concurrency=1), jobs=jobs)
-    jobs.define("job")(handlers.waits)
-    jobs.define("next")(lambda payload, context: "ran")
-    task = tasks.enqueue_task().execute(type="job", priority=1)
-    next_one = tasks.enqueue_task().execute(type="next")
-    ticking = asyncio.create_task(tasks.worker().tick(budget=60))
-    await soon(handlers.began.is_set, what="the handler has begun")
-
-    tasks.cancel_task().execute(task.id, reason="nobody wants it")
-    await asyncio.wait_for(ticking, 20)
-
-    assert_cancelled(tasks.find_task().execute(task.id))
-    assert "ran" == tasks.find_task().execute(next_one.id).result
-    await tasks.aclose()
-
-
-async def test_a_lease_that_is_lost_during_the_grace_ends_it(settings: Settings, gate: threading.Event) -> None:
-    """The attempt is left at once, and whoever ends the task, ends it cancelled: it is not run again."""
-    handlers, jobs = Handlers(), JobCatalog()
-    tasks = TaskQueueContainer(settings=settings.replaced(worker_lease=1, worker_cancel_grace=600), jobs=jobs)
-    rig = Rig(tasks, jobs)
-
-    def hangs(payload: Any, context: TaskContext) -> None:
-        handlers.seen.append(context.task.attempts)
-        handlers.began.set()
-        gate.wait()
-
-    rig.define("hangs", hangs, max_attempts=5)
-    task = rig.enqueue("hangs")
-    async with cancelled(rig, handlers, task) as worker:
-        before = worker.id
-        tasks.unit_of_work().run(lambda tx: tx.workers.remove(before))
-        await soon(lambda: worker.id != before, what="the worker comes back under a new id")
-        assert 1 == worker.left_behind
-        found = await rig.until(task, TaskStatus.CANCELLED, within=30)
-
-    assert_cancelled(found)
-    assert [1] == handlers.seen
-    gate.set()
-    await tasks.aclose()
-
-
-def type_name(error: BaseException | None) -> str:
-    return type(error).__name__
