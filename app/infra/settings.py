@@ -1,5 +1,6 @@
 """Settings: read once from code, command line, environment and ``.env``, handed on as values."""
 
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -7,7 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -16,9 +26,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.domain.errors import InvalidInput, QueueError
+from app.domain.errors import InvalidInput, QueueError, shown
 from app.domain.moments import checked_seconds, duration
 from app.domain.names import checked_names
+from app.domain.retention_rules import KEEP_ALL, RetentionRules
 
 
 def _seconds(value: object) -> float:
@@ -37,9 +48,21 @@ def _names(value: object, *, wildcard: bool = False) -> object:
         raise ValueError(error.rule) from error
 
 
+def _retention(value: object) -> RetentionRules:
+    try:
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = json.loads(value)
+        return RetentionRules.of(value)
+    except InvalidInput as error:
+        raise ValueError(f"rule {shown(error.value)} {error.rule}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is no JSON object of selectors and ages: {error}") from error
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(partial(_names, wildcard=True))]
+Retention = Annotated[RetentionRules, NoDecode, PlainValidator(_retention)]
 
 
 _MILLISECONDS = "job_timeout"
@@ -90,6 +113,9 @@ class Settings(BaseSettings):
     worker_shutdown_grace: Annotated[float, BeforeValidator(_seconds), Field(ge=0)] = 25.0
     worker_cancel_grace: Annotated[float, BeforeValidator(_seconds), Field(ge=0)] = 10.0
     worker_poison_after: int = Field(3, ge=1, description="workers that may die of one task before it is given up")
+    worker_retention: Retention = Field(
+        KEEP_ALL, description="as in completed=7d, failed=30d; unset: what has ended stays"
+    )
     worker_id: str = Field(default_factory=_here, max_length=200)
     worker_queues: Names = ()
     worker_task_types: Patterns = ()
