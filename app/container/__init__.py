@@ -45,6 +45,7 @@ from app.infra.schemas import PydanticSchemas
 from app.infra.settings import Settings
 from app.usecases.bound import Bound
 from app.usecases.check import CheckQueue
+from app.usecases.clearing import PreviewRetention
 from app.usecases.results import LookAtTasks, ResultWaiter
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.cleanup import CleanupTasks
@@ -169,6 +170,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     get_task_stats = _bound(unit_of_work, GetTaskStats)
     get_task_breakdown = _bound(unit_of_work, GetTaskBreakdown)
     cleanup_tasks = _bound(unit_of_work, CleanupTasks)
+    preview_retention = _bound(unit_of_work, PreviewRetention, settings.provided.worker_retention)
 
     # By their providers: a queue of which no result is waited for makes neither.
     result_waiter = providers.ThreadSafeSingleton(

@@ -20,4 +20,5 @@ def options_of(settings: Settings) -> WorkerOptions:
         process_memory=settings.worker_process_memory,
         process_tasks=settings.worker_process_tasks,
         poison_after=settings.worker_poison_after,
+        retention=settings.worker_retention,
     )

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
+from app.domain.clearing import Clearing
 from app.domain.health import QueueHealth
 from app.domain.identifiers import TaskId
 from app.domain.results import TaskResults
@@ -43,6 +44,9 @@ class Transaction(Protocol):
 
     @property
     def results(self) -> TaskResults: ...
+
+    @property
+    def clearing(self) -> Clearing: ...
 
     @property
     def retention(self) -> Retention: ...

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.domain.retention_rules import KEEP_ALL, RetentionRules
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
@@ -12,7 +14,7 @@ class WorkerOptions:
     ones (``stale_check_interval``), how long running attempts have when it stops (``shutdown_grace``), and how long
     handlers in threads and processes have to end by themselves when their task is cancelled (``cancel_grace``).
 
-    A task that cost ``poison_after`` workers their lives is given up.
+    A task that cost ``poison_after`` workers their lives is given up. What has ended is kept as ``retention`` says.
 
     Handlers that are isolated run in ``cpu_processes`` processes at most (None: one for each core), of which each may
     take ``process_memory`` bytes of address space (None: any) and is replaced after ``process_tasks`` tasks.
@@ -32,3 +34,4 @@ class WorkerOptions:
     process_memory: int | None = None
     process_tasks: int = 1000
     poison_after: int = 3
+    retention: RetentionRules = KEEP_ALL

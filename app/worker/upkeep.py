@@ -4,14 +4,20 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
+from app.domain.errors import DatabaseUnavailable
 from app.domain.jobs.job import Job
+from app.domain.retention_rules import KEEP_ALL, RetentionRules
 from app.domain.upkeep import UpkeepForbidden, Vacuum
 from app.usecases.transaction import UnitOfWork
 from app.usecases.uniques import ClearUniques
 from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
+from app.worker.clearing import ClearingRounds
 from app.worker.pauses import Pauses
 from app.worker.retention import RetentionRounds
 
@@ -27,21 +33,51 @@ WORTH = 10
 """One in so many keys must be stale for the next batch to be looked at in the same round."""
 
 
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """When a step of the upkeep last went through, by this machine's clock, and what was in its way since."""
+
+    succeeded_at: datetime | None = None
+    error: str | None = None
+
+
 class UpkeepLoop:
     """Every worker does it; of those that do it at once, one has something to do.
 
     ``succeeded_at`` is when a round last went through, by ``time.monotonic()``; None before the first one.
     """
 
-    def __init__(self, unit_of_work: UnitOfWork, vacuum: Vacuum, jobs: Iterable[Job[Any, Any]] = ()) -> None:
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        vacuum: Vacuum,
+        jobs: Iterable[Job[Any, Any]] = (),
+        rules: RetentionRules = KEEP_ALL,
+    ) -> None:
         self._unit_of_work = unit_of_work
         self._vacuum = vacuum
         self._retention = RetentionRounds(unit_of_work, jobs)
+        self._clearing = ClearingRounds(unit_of_work, rules)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._forbidden: set[str] = set()
         self._cleared_to = ""
+        self._steps: dict[str, Callable[[], None]] = {
+            "make days": self._make_days,
+            "fold tallies": self._fold,
+            "clear unique keys": self._clear_uniques,
+            "remove what jobs do not keep": self._remove_unkept,
+            "clear days": self._clear_days,
+            "drop empty days": self._drop_days,
+            "vacuum": self._vacuum_hot_tables,
+        }
+        self._states = {name: StepState() for name in self._steps}
         self.succeeded_at: float | None = None
+
+    @property
+    def steps(self) -> Mapping[str, StepState]:
+        """How each step of a round is doing."""
+        return MappingProxyType(self._states)
 
     def start(self) -> None:
         """The first round begins at once."""
@@ -56,18 +92,27 @@ class UpkeepLoop:
             self._thread.join(timeout=1)
 
     def round(self) -> None:
-        """Do what is to be done now. Raises what the database does."""
-        steps = (
-            self._make_days, self._fold, self._clear_uniques, self._remove_unkept, self._drop_days,
-            self._vacuum_hot_tables,
-        )  # fmt: skip
-        for step in steps:
+        """Do what is to be done now. A step that fails does not keep the others from being done, unless the database
+        is away; then raises what the first one raised."""
+        failure: Exception | None = None
+        for name, step in self._steps.items():
             if self._stopping.is_set():
                 return
             try:
                 step()
+                self._states[name] = StepState(datetime.now(UTC))
             except UpkeepForbidden as error:
+                self._states[name] = StepState(self._states[name].succeeded_at, str(error))
                 self._warn_once(str(error))
+            except Exception as error:
+                self._states[name] = StepState(self._states[name].succeeded_at, str(error) or type(error).__name__)
+                if isinstance(error, DatabaseUnavailable):
+                    raise
+                if failure is not None:
+                    _log.warning("Upkeep: another step failed, %s: %s", name, error)
+                failure = failure or error
+        if failure is not None:
+            raise failure
         self.succeeded_at = time.monotonic()
 
     def _run(self) -> None:
@@ -98,6 +143,15 @@ class UpkeepLoop:
     def _remove_unkept(self) -> None:
         if removed := self._retention.round(self._stopping.is_set):
             _log.info("Removed %d ended task(s) that their jobs keep no longer", removed)
+
+    def _clear_days(self) -> None:
+        done = self._clearing.round(self._stopping.wait)
+        if done.removed:
+            _log.info("Removed %d ended task(s) that are kept no longer", done.removed)
+        if done.moved:
+            _log.info("Moved %d ended task(s) out of days that are to go", done.moved)
+        if done.forbidden is not None:
+            raise done.forbidden
 
     def _drop_days(self) -> None:
         if days := self._unit_of_work.run(DropDays()):

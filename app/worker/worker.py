@@ -110,7 +110,7 @@ class Worker:
             heart, jobs, self._heartbeat, recover, interval=options.stale_check_interval, lease=options.lease
         )
 
-        self.upkeep = UpkeepLoop(heart, vacuum, jobs)
+        self.upkeep = UpkeepLoop(heart, vacuum, jobs, options.retention)
 
     @property
     def id(self) -> str:

@@ -14,6 +14,7 @@ from app.domain.errors import InvalidInput
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold, waiting
+from app.infra.memory.clearing import MemoryClearing
 from app.infra.memory.health import MemoryHealth
 from app.infra.memory.results import MemoryResults
 from app.infra.memory.retention import MemoryRetention
@@ -53,6 +54,10 @@ class MemoryTransaction:
     @property
     def results(self) -> MemoryResults:
         return MemoryResults(self.draft)
+
+    @property
+    def clearing(self) -> MemoryClearing:
+        return MemoryClearing(self.draft)
 
     @property
     def retention(self) -> MemoryRetention:

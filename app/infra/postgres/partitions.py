@@ -1,6 +1,7 @@
 """The partitions of ``finished_days``, where most of what ended is: one for each UTC day, and one for the rest."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ MAY_ALTER = text(
     "SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE')"
     " FROM pg_class WHERE oid = CAST(:parent AS regclass)"
 )
+PAGES = text("SELECT pg_relation_size(CAST(:child AS regclass)) / CAST(current_setting('block_size') AS bigint)")
 TRY_LOCK = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)))
 LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)))
 
@@ -65,13 +67,24 @@ def is_empty(statements: Statements, day: date) -> bool:
     return not statements.run(asked)[0][0]
 
 
-def drop(statements: Statements, day: date) -> None:
-    """Locks all days, for the rest of the transaction. Raises PartitionInUse."""
+def drop(statements: Statements, day: date, is_as_expected: Callable[[], bool] | None = None) -> None:
+    """Locks all days, for the rest of the transaction.
+
+    Asks whether the day *is as expected* (unless said otherwise: empty) when nobody else can get at it any more.
+    Raises PartitionInUse when it is not.
+    """
     parent, child = statements.quoted(DAYS), statements.quoted(name_of(day))
     _change(statements, f"ALTER TABLE {parent} DETACH PARTITION {child}")
-    if not is_empty(statements, day):  # asked again now that nobody else can get at it
+    if not (is_empty(statements, day) if is_as_expected is None else is_as_expected()):
         raise PartitionInUse(day)
     _change(statements, f"DROP TABLE {child}")
+
+
+def pages_of(statements: Statements, day: date) -> int:
+    """How many pages there are where that lies which ended on *day*: in its partition, or in the one for the rest."""
+    child = name_of(day) if day in days_of(statements) else REST
+    pages: int = statements.run(PAGES, {"child": statements.quoted(child)})[0][0]
+    return pages
 
 
 def empty(statements: Statements, day: date) -> None:
@@ -80,11 +93,11 @@ def empty(statements: Statements, day: date) -> None:
 
 
 class PartitionInUse(Exception):
-    """Something ended on a past day just when its empty partition was to be dropped."""
+    """Something came to a past day just when its partition was to be dropped."""
 
     def __init__(self, day: date) -> None:
         self.day = day
-        super().__init__(f"{name_of(day)} is not empty any more")
+        super().__init__(f"{name_of(day)} is not what it was")
 
 
 def _change(statements: Statements, sql: str) -> None:

@@ -9,17 +9,23 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Integer, Text, bindparam, cast, delete, func, literal_column, select, text
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, bindparam, cast, delete, func, literal_column, select
 from sqlalchemy.types import UserDefinedType
 
 from app.domain.retention import Removed, Surplus
-from app.infra.postgres.partitions import REST, TRY_LOCK, days_of, name_of
+from app.infra.postgres import kept
+from app.infra.postgres.partitions import TRY_LOCK, pages_of
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import Moment, Shelf, finished_days, tallies
 from app.infra.postgres.tasks.tally import tallied
 
 PIECE = 500
 """Pages of a step, 4 MB: some tens of milliseconds."""
+LOCK_NAME = "retention"
+"""Of the advisory lock that whoever removes or moves what has ended holds, so that none steps over another's move."""
+
+_KEPT = 2**40
+"""The place at which what outlives its day begins: behind every page, and a microsecond a place from there on."""
 
 
 class Tid(UserDefinedType[str]):
@@ -31,16 +37,15 @@ class Tid(UserDefinedType[str]):
         return "tid"
 
 
+_SHELVES = (Shelf.DAYS, Shelf.KEPT)
 _number = func.sum(tallies.c.number)
 ENDED_BY_DAY = (
     select(tallies.c.type, tallies.c.day, cast(_number, BigInteger))
-    .where(tallies.c.type == func.any(bindparam("types", type_=ARRAY(Text))), tallies.c.shelf == Shelf.DAYS)
+    .where(tallies.c.type == func.any(bindparam("types", type_=ARRAY(Text))), tallies.c.shelf.in_(_SHELVES))
     .group_by(tallies.c.type, tallies.c.day)
     .having(_number > 0)
     .order_by(tallies.c.type, tallies.c.day)
 )
-PAGES = text("SELECT pg_relation_size(CAST(:child AS regclass)) / CAST(current_setting('block_size') AS bigint)")
-
 _here = finished_days.alias("here")
 _place = literal_column("here.ctid", Tid())
 _first, _end = bindparam("first", type_=Moment), bindparam("end", type_=Moment)
@@ -76,6 +81,7 @@ REMOVE = select(
     select(func.count()).select_from(_gone).scalar_subquery(),
     select(func.count()).select_from(_ours).where(~_ours.c.goes).scalar_subquery(),
 ).add_cte(tallied(_gone, sign=-1))
+REMOVE_KEPT = kept.removing(lambda chunk: chunk.c.type == bindparam("type", type_=Text))
 
 
 class PostgresRetention:
@@ -85,7 +91,7 @@ class PostgresRetention:
         self._statements = statements
 
     def ended_by_day(self, types: Sequence[str]) -> dict[str, list[tuple[date, int]]]:
-        if not self._statements.run(TRY_LOCK, self._statements.lock_key("retention"))[0][0]:
+        if not self._statements.run(TRY_LOCK, self._statements.lock_key(LOCK_NAME))[0][0]:
             return {}
         by_day: dict[str, list[tuple[date, int]]] = {}
         # After the lock, so that what another one has just removed is not removed from the rest again.
@@ -94,8 +100,9 @@ class PostgresRetention:
         return by_day
 
     def remove(self, surplus: Surplus, place: int) -> Removed:
+        if place >= _KEPT:
+            return self._remove_kept(surplus, place - _KEPT)
         first = datetime(surplus.day.year, surplus.day.month, surplus.day.day, tzinfo=UTC)
-        pages = self._pages(surplus.day)
         given = {
             "first": first,
             "end": first + timedelta(days=1),
@@ -109,10 +116,15 @@ class PostgresRetention:
         if number >= surplus.most or kept:
             # More of it will be just here.
             return Removed(number, place, is_over=True, is_end=False)
-        is_end = place + PIECE >= pages
-        return Removed(number, 0 if is_end else place + PIECE, is_over=is_end, is_end=is_end)
+        is_end = place + PIECE >= pages_of(self._statements, surplus.day)
+        return Removed(number, _KEPT if is_end else place + PIECE, is_over=False, is_end=False)
 
-    def _pages(self, day: date) -> int:
-        child = name_of(day) if day in days_of(self._statements) else REST
-        pages: int = self._statements.run(PAGES, {"child": self._statements.quoted(child)})[0][0]
-        return pages
+    def _remove_kept(self, surplus: Surplus, place: int) -> Removed:
+        given = {"type": surplus.type}
+        removed, following = kept.remove(
+            self._statements, REMOVE_KEPT, surplus.day, place, given, before=surplus.before, most=surplus.most
+        )
+        if removed >= surplus.most:
+            return Removed(removed, _KEPT + place, is_over=True, is_end=False)
+        is_end = following is None
+        return Removed(removed, 0 if following is None else _KEPT + following, is_over=is_end, is_end=is_end)

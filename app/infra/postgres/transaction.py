@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
+from app.infra.postgres.clearing import PostgresClearing
 from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.hints import Hints
 from app.infra.postgres.results import PostgresResults
@@ -43,6 +44,10 @@ class PostgresTransaction:
     @property
     def results(self) -> PostgresResults:
         return PostgresResults(self._statements)
+
+    @property
+    def clearing(self) -> PostgresClearing:
+        return PostgresClearing(self._statements)
 
     @property
     def retention(self) -> PostgresRetention:

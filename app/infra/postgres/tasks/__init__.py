@@ -136,11 +136,11 @@ class PostgresTasks:
         return [to_task(row) for row in self._statements.run(LOCK_EXPIRED, {"limit": limit}, timed=True)]
 
     def lock(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
-        # Here, then where tasks go when they end, and here again, for one that was on its way back: whoever moves it
-        # has it locked, so that looking waits for the move.
+        # Here, then where tasks go when they end, and again, for one that was on its way back, or to another shelf:
+        # whoever moves it has it locked, so that looking waits for the move.
         rows: list[Row[*tuple[Any, ...]]] = []
         missing = list(ids)
-        for statement in (LOCK_HERE, LOCK_FINISHED, LOCK_HERE):
+        for statement in (LOCK_HERE, LOCK_FINISHED, LOCK_HERE, LOCK_FINISHED):
             if missing:
                 rows += self._statements.run(statement, {"ids": missing})
                 found = {row[0] for row in rows}

@@ -55,6 +55,8 @@ FORGET_DAY = select(cast(func.coalesce(func.sum(_forgotten.c.number), 0), BigInt
 
 def remove_finished(statements: Statements, older_than_seconds: float) -> int:
     """How many were removed. Nothing that settling needs is locked, however long the transaction goes on."""
+    # What is on its way to another shelf would be seen in neither place.
+    statements.run(LOCK, statements.lock_key("retention"))
     limit = statements.run(_LIMIT, {"seconds": older_than_seconds}, timed=True)[0][0]
     removed = 0
     for day in _whole_days(statements, limit.astimezone(UTC).date()):

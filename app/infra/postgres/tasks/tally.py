@@ -18,12 +18,13 @@ def tallied(
     status: ColumnElement[Any] | None = None,
     finished_at: ColumnElement[Any] | None = None,
     shelf: ColumnElement[Any] | None = None,
+    name: str = "tallied",
 ) -> CTE:
     """Append how many of the rows *moved* there are of each kind, as many more (*sign* 1) or fewer (-1).
 
     One row for each kind in the batch, and nobody's row is changed, so that settling waits for nobody who settles.
     ``finished_at``, ``status`` and ``shelf`` are those that the rows have in ``finished``, where *moved* does not say
-    so.
+    so. Two of them in one statement need a *name* each.
     """
     ended = moved.c.finished_at if finished_at is None else finished_at
     became = moved.c.status if status is None else status
@@ -37,7 +38,7 @@ def tallied(
     ).subquery("kinds")
     number = func.count() * literal_column(str(sign))
     changes = select(*kinds.c, number).group_by(*kinds.c)
-    return insert(tallies).from_select([*KEY, "number"], changes).cte("tallied")
+    return insert(tallies).from_select([*KEY, "number"], changes).cte(name)
 
 
 def _bucket(duration: ColumnElement[Any]) -> ColumnElement[Any]:
