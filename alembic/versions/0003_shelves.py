@@ -43,8 +43,12 @@ def upgrade() -> None:
     )
     op.create_index("finished_id", "finished", ["id"], schema=SCHEMA)
     op.execute(f'ALTER TABLE "{schema}".finished ATTACH PARTITION "{schema}".finished_days FOR VALUES IN (0)')
-    op.execute(f'CREATE TABLE "{schema}".finished_kept PARTITION OF "{schema}".finished FOR VALUES IN (1)')
-    op.execute(f'CREATE TABLE "{schema}".finished_dead PARTITION OF "{schema}".finished FOR VALUES IN (2)')
+    # Rows leave these one by one, all the time, and the room that they leave is for the next ones.
+    for name, shelf in (("finished_kept", 1), ("finished_dead", 2)):
+        op.execute(
+            f'CREATE TABLE "{schema}".{name} PARTITION OF "{schema}".finished FOR VALUES IN ({shelf})'
+            " WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)"
+        )
     # For these shelves alone: nothing that is indexed here is paid for by what completes.
     op.execute(f'CREATE INDEX finished_kept_at ON "{schema}".finished_kept (finished_at)')
     op.execute(f'CREATE INDEX finished_dead_at ON "{schema}".finished_dead (finished_at, id)')

@@ -45,4 +45,4 @@ def test_where_nothing_may_be_dropped_nothing_is_moved() -> None:
     """
     [clearance] = clearances([held(9, 3)], RULES, END + timedelta(days=1), may_drop=False)
 
-    assert (Way.DELETE, 9, 3, {COMPLETED}) == (clearance.way, clearance.goes, clearance.stays, clearance.going)
+    assert (Way.DELETE, 9, 3, {COMPLETED}) == (clearance.way, clearance.goes, clearance.stays, set(clearance.going))

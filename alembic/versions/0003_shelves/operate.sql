@@ -7,21 +7,24 @@ DECLARE
     moment timestamptz;
     answer json;
 BEGIN
-    -- Here, then where tasks go when they end, and here again, for one that was on its way back: whoever moves it has
-    -- it locked, so that looking waits for the move.
+    -- Here, then where tasks go when they end, and again, for one that was on its way back, or to another shelf:
+    -- whoever moves it has it locked, so that looking waits for the move.
     SELECT task.status INTO was FROM "{schema}".tasks AS task WHERE task.id = $1 FOR UPDATE;
     IF NOT FOUND THEN
-        SELECT
-            task.status,
-            "{schema}"._as_json(
-                task.id, task.type, task.queue, task.status, task.attempts, task.max_attempts, task.scheduled_at,
-                task.finished_at
-            )
-        INTO was, answer
-        FROM "{schema}".finished AS task WHERE task.id = $1 FOR UPDATE;
-        IF NOT FOUND THEN
+        FOR look IN 1..2 LOOP
+            SELECT
+                task.status,
+                "{schema}"._as_json(
+                    task.id, task.type, task.queue, task.status, task.attempts, task.max_attempts, task.scheduled_at,
+                    task.finished_at
+                )
+            INTO was, answer
+            FROM "{schema}".finished AS task WHERE task.id = $1 FOR UPDATE;
+            EXIT WHEN FOUND;
             SELECT task.status INTO was FROM "{schema}".tasks AS task WHERE task.id = $1 FOR UPDATE;
-        ELSIF was = 'cancelled' THEN
+            EXIT WHEN FOUND;
+        END LOOP;
+        IF was = 'cancelled' THEN
             RETURN answer;
         END IF;
     END IF;
@@ -80,10 +83,12 @@ BEGIN
     END IF;
     SELECT task.status INTO was FROM "{schema}".tasks AS task WHERE task.id = $1 FOR UPDATE;
     IF NOT FOUND THEN
-        SELECT task.status INTO was FROM "{schema}".finished AS task WHERE task.id = $1 FOR UPDATE;
-        IF NOT FOUND THEN
+        FOR look IN 1..2 LOOP
+            SELECT task.status INTO was FROM "{schema}".finished AS task WHERE task.id = $1 FOR UPDATE;
+            EXIT WHEN FOUND;
             SELECT task.status INTO was FROM "{schema}".tasks AS task WHERE task.id = $1 FOR UPDATE;
-        END IF;
+            EXIT WHEN FOUND;
+        END LOOP;
     END IF;
     IF was IS NULL OR was NOT IN ('failed', 'cancelled') THEN
         PERFORM "{schema}"._refuse_transition('retry', $1, was, 'failed or cancelled');
