@@ -69,6 +69,9 @@ bench: $(READY)  ## ours beside its peers, every workload in full, for hours (AR
 bench-quick: $(READY)  ## the same in five minutes: small and once
 	$(BIN)/python -m benchmarks run --quick $(ARGS)
 
+bench-retention: $(READY)  ## what claims and settlements feel of a day of a million tasks that goes (ARGS="--rows 100000")
+	$(BIN)/python -m benchmarks.retention $(ARGS)
+
 # --- not listed ---
 
 format-check: $(READY)
