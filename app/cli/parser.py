@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     stats.add_argument("--by", choices=[*Grouping], help="for each of these, with durations (up to 9.1 % off)")
     cleanup = verb("cleanup", "Remove what finished long ago.")
     cleanup.add_argument("--older-than", type=_typed(duration), required=True, metavar="7d")
+    verb("retention", "Say what WORKER_RETENTION would have removed now; nothing is.")
     verb("check", "Say what is wrong, if anything; exit code 1 then.")
     return root
 

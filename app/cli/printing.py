@@ -81,7 +81,7 @@ def table(tasks: Sequence[WorkerTask]) -> str:
         )
         for task in tasks
     ]
-    return _in_columns(rows)
+    return in_columns(rows)
 
 
 def breakdown(groups: Sequence[GroupStats], by: str) -> str:
@@ -94,10 +94,10 @@ def breakdown(groups: Sequence[GroupStats], by: str) -> str:
         )
         for group in groups
     ]
-    return _in_columns(rows)
+    return in_columns(rows)
 
 
-def _in_columns(rows: Sequence[tuple[str, ...]]) -> str:
+def in_columns(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from app.cli.check import check
 from app.cli.printing import as_json, breakdown, counts_as_json, group_as_json, print_json, story, table
 from app.cli.queue import Queue
+from app.cli.retention import retention
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
@@ -97,5 +98,6 @@ VERBS: dict[str, Callable[[Queue, argparse.Namespace], int]] = {
     "list": list_,
     "stats": stats,
     "cleanup": cleanup,
+    "retention": retention,
     "check": check,
 }

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app import QueueError
+from app.domain.retention_rules import KEEP_ALL, RetentionRules
 from app.infra.settings import InvalidSettings, Settings
 
 
@@ -32,6 +33,7 @@ DEFAULTS = {
     "worker_stale_check_interval": 15.0,
     "worker_shutdown_grace": 25.0,
     "worker_cancel_grace": 10.0,
+    "worker_retention": KEEP_ALL,
     "worker_id": f"{socket.gethostname()}-{os.getpid()}",
     "worker_queues": (),
     "worker_task_types": (),
@@ -60,6 +62,9 @@ GIVEN = [
     ("WORKER_ID", "blue", "worker_id", "blue"),
     ("WORKER_QUEUES", "a, b,,c d", "worker_queues", ("a", "b", "c d")),
     ("WORKER_TASK_TYPES", "email:*,report:*", "worker_task_types", ("email:*", "report:*")),
+    ("WORKER_RETENTION", "completed=7d, *@bulk=1d", "worker_retention", RetentionRules.of("completed=7d, *@bulk=1d")),
+    ("WORKER_RETENTION", '{"*:a,b": "1d", "*": 60}', "worker_retention", RetentionRules.of({"*:a,b": 86_400, "*": 60})),
+    ("WORKER_RETENTION", "", "worker_retention", KEEP_ALL),
     ("DATA_DIR", "/var/lib/queue", "data_dir", Path("/var/lib/queue")),
     ("IN_MEMORY", "true", "in_memory", True),
 ]

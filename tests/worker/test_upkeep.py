@@ -8,6 +8,8 @@ import pytest
 
 from app import Keep, Unique
 from app.domain.errors import DatabaseUnavailable
+from app.domain.jobs.job import Job
+from app.domain.retention_rules import RetentionRules
 from app.domain.upkeep import UpkeepForbidden
 from app.usecases.uniques import ClearUniques
 from app.worker.upkeep import UpkeepLoop
@@ -99,3 +101,40 @@ def test_what_is_forbidden_is_said_once(caplog: pytest.LogCaptureFixture) -> Non
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert ["Upkeep: The database role may not vacuum: only the owner of tasks may"] == warnings
     assert 3 == broom.asked
+
+
+def test_a_step_that_fails_does_not_keep_the_others_from_being_done() -> None:
+    """
+    What was in its way is known and raised at the end; when each step last went through is known as well.
+    """
+    broom = Broom()
+    queue = in_memory()
+    loop = UpkeepLoop(queue.uow, broom, rules=RetentionRules.of("*=1d"))
+    loop.round()
+    first = {name: state.succeeded_at for name, state in loop.steps.items()}
+    failing = Job("a", lambda payload, context: None, keep=Keep(count=0))
+    failing.keep = "never"  # type: ignore[assignment]  # which breaks the step in the middle
+    loop = UpkeepLoop(queue.uow, broom, [failing])
+
+    with pytest.raises(AttributeError):
+        loop.round()
+
+    failed = {name: state.error for name, state in loop.steps.items() if state.error is not None}
+    assert None not in first.values()
+    assert ({"remove what jobs do not keep"}, None, 2) == (set(failed), loop.succeeded_at, broom.asked)
+    assert [] == [name for name, state in loop.steps.items() if name not in failed and state.succeeded_at is None]
+
+
+def test_a_worker_clears_days_by_its_rules() -> None:
+    """
+    From its settings, in the rounds of its upkeep.
+    """
+    queue = in_memory()
+    queue.register(lease=1e9)
+    queue.enqueue()
+    queue.complete(queue.claim_one())
+    queue.clock.advance(3 * 86_400)
+
+    UpkeepLoop(queue.uow, Broom(), rules=RetentionRules.of("completed=1d")).round()
+
+    assert 0 == queue.stats().total
