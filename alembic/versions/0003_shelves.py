@@ -34,6 +34,15 @@ def upgrade() -> None:
     for name, column in (("tasks_expiring", "expires_at"), ("tasks_cancelling", "cancel_requested_at")):
         op.create_index(name, "tasks", [column], schema=SCHEMA, postgresql_where=sa.text(f"{column} IS NOT NULL"))
 
+    op.create_table(
+        "upkeep",
+        sa.Column("step", sa.Text, primary_key=True),
+        sa.Column("succeeded_at", MOMENT),
+        sa.Column("error", sa.Text),
+        schema=SCHEMA,
+        postgresql_with={"fillfactor": "50"},
+    )
+
     # What was all of it becomes one of the shelves, as it is.
     op.execute(f'ALTER TABLE "{schema}".finished RENAME TO finished_days')
     op.execute(f'ALTER INDEX "{schema}".finished_id RENAME TO finished_days_id')
@@ -71,6 +80,7 @@ def downgrade() -> None:
     for name in ("expires_at", "origin", "requeues", "reason", "letter_queue", "shelf"):
         op.drop_column("finished", name, schema=SCHEMA)
     op.drop_column("tasks", "cancel_requested_at", schema=SCHEMA)
+    op.drop_table("upkeep", schema=SCHEMA)
     op.drop_column("tallies", "shelf", schema=SCHEMA)
     _make_functions("0002_plain_sql", schema)
 

@@ -50,6 +50,7 @@ def _problems(queue: Queue, facts: dict[str, Any]) -> list[str]:
             "waiting_queues": report.waiting_queues,
             "snapshots": report.snapshots,
             "dead_rows": report.dead_rows and asdict(report.dead_rows) | {"share": report.dead_rows.share},
+            "upkeep": report.upkeep,
             "clock": report.clock,
             "notes": report.notes,
         }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.domain.health import ClockDifference, HolderKind, Snapshot, Snapshots, WaitingQueue
+from app.domain.health import ClockDifference, HolderKind, Snapshot, Snapshots, UpkeepStep, WaitingQueue
 from app.domain.workers import LiveWorker
 
 _MAX_SHOWN = 10
@@ -23,6 +23,7 @@ def facts_table(facts: Mapping[str, Any]) -> str:
             ("oldest ready", _waiting(facts["waiting_queues"])),
             ("snapshot", _snapshot(facts["snapshots"])),
             ("dead rows", _dead(facts["dead_rows"])),
+            ("upkeep", _upkeep(facts["upkeep"])),
             ("clock", _clock(facts["clock"])),
         ]
         lines += [("not visible", what) for what in facts["snapshots"].unseen]
@@ -69,6 +70,18 @@ def _dead(rows: Mapping[str, Any] | None) -> str:
         return "none"
     vacuum = "no vacuum yet" if rows["vacuum_seconds"] is None else f"last vacuum {rows['vacuum_seconds']:.0f} s ago"
     return f"{rows['dead']:,} ({rows['share']:.0%}) of tasks, {vacuum}; autovacuum comes from {rows['threshold']:,} on"
+
+
+def _upkeep(steps: Sequence[UpkeepStep] | None) -> str:
+    if not steps:
+        return "nothing noted yet" if steps is not None else "none"
+    seconds = [step.seconds for step in steps if step.seconds is not None]
+    failing = [step.name for step in steps if step.error]
+    if len(seconds) < len(steps):
+        told = "some steps have never gone through"
+    else:
+        told = f"every step went through within the last {max(seconds):.0f} s"
+    return told + (f"; trouble with: {_some(failing)}" if failing else "")
 
 
 def _clock(clock: ClockDifference) -> str:

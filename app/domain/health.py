@@ -15,6 +15,8 @@ DEAD_ROWS_FACTOR = 10
 tasks a second leaves as many in the minute between two looks."""
 VACUUM_SECONDS = 300.0
 """That while."""
+UPKEEP_SECONDS = 1800.0
+"""Every worker tries each minute; a round that has a lot to remove takes some."""
 CLOCK_SECONDS = 5.0
 """More than two machines differ by that are kept on time, and enough to be seen in what is scheduled."""
 
@@ -107,6 +109,19 @@ class ClockDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class UpkeepStep:
+    """A step of the upkeep: the seconds since it last went through, and what was in the way of the last try."""
+
+    name: str
+    seconds: float | None
+    error: str | None
+
+    @property
+    def is_late(self) -> bool:
+        return self.seconds is None or self.seconds > UPKEEP_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingQueue:
     """A queue with due tasks, and for how many seconds the oldest of them has been due."""
 
@@ -141,6 +156,10 @@ class QueueHealth(Protocol):
 
     def dead_rows(self) -> DeadRows | None:
         """None where rows do not die."""
+        ...
+
+    def upkeep(self) -> Sequence[UpkeepStep] | None:
+        """How each step is doing that was ever tried; None where nothing is to be kept up."""
         ...
 
     def waiting_queues(self) -> Sequence[WaitingQueue]:

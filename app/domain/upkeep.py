@@ -1,6 +1,7 @@
 """Upkeep: what keeps the storage in shape while tasks come and go; nothing that is promised waits for it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
@@ -19,6 +20,18 @@ class UpkeepForbidden(QueueError):
         super().__init__(f"The database role may not {what}: only the owner of {table} may")
 
 
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """That a *step* of the upkeep was tried: whether it went through, and what is to be said of it otherwise.
+
+    One that the role may not do has gone through, and says so.
+    """
+
+    step: str
+    succeeded: bool
+    error: str | None = None
+
+
 class Upkeep(Protocol):
     """What is done within a transaction. Of several that try at once one does it, the others do nothing."""
 
@@ -32,6 +45,10 @@ class Upkeep(Protocol):
 
     def drop_days(self) -> Sequence[date]:
         """Give up the room of past days of which nothing is left; returns these days. Raises UpkeepForbidden."""
+        ...
+
+    def note(self, done: Sequence[StepDone]) -> None:
+        """Remember how the steps of a round went."""
         ...
 
     def fold_tallies(self) -> int:

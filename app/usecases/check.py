@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.domain.clock import Clock
 from app.domain.health import (
+    UPKEEP_SECONDS,
     ClockDifference,
     DeadRows,
     HolderKind,
     Snapshot,
     Snapshots,
+    UpkeepStep,
     WaitingQueue,
     WaitingType,
 )
@@ -32,6 +35,7 @@ class QueueReport:
     waiting_queues: tuple[WaitingQueue, ...]
     snapshots: Snapshots
     dead_rows: DeadRows | None
+    upkeep: tuple[UpkeepStep, ...] | None
     clock: ClockDifference
     problems: tuple[str, ...]
     notes: tuple[str, ...]
@@ -85,6 +89,7 @@ class CheckQueue:
     def __call__(self, tx: Transaction) -> QueueReport:
         workers = tuple(tx.workers.all())
         unknown = FindUnknown(self.jobs)(tx)
+        upkeep = tx.health.upkeep()
         snapshots, dead_rows, clock = tx.health.snapshots(), tx.health.dead_rows(), self._difference(tx)
         return QueueReport(
             stats=tx.statistics.counts(),
@@ -94,14 +99,16 @@ class CheckQueue:
             waiting_queues=tuple(tx.health.waiting_queues()),
             snapshots=snapshots,
             dead_rows=dead_rows,
+            upkeep=None if upkeep is None else tuple(upkeep),
             clock=clock,
             problems=(
                 *_worker_problems(workers),
                 *(_unknown_problem(waiting, "type") for waiting in unknown.types),
                 *(_unknown_problem(waiting, "version") for waiting in unknown.versions),
                 *_dead_row_problems(dead_rows, snapshots.oldest),
+                *_upkeep_problems(upkeep, workers, tx.now()),
             ),
-            notes=tuple(_clock_notes(clock)),
+            notes=(*_clock_notes(clock), *_upkeep_notes(upkeep)),
         )
 
     def _difference(self, tx: Transaction) -> ClockDifference:
@@ -149,6 +156,27 @@ def _dead_row_problems(rows: DeadRows | None, oldest: Snapshot | None) -> list[s
             f" was here {last}: see whether it is switched off or busy elsewhere; VACUUM of that table helps at once."
         ]
     return []
+
+
+def _upkeep_problems(steps: Sequence[UpkeepStep] | None, workers: tuple[LiveWorker, ...], now: datetime) -> list[str]:
+    """None while no worker has been there for long enough to have done it."""
+    since = [(now - worker.started_at).total_seconds() for worker in workers if not worker.is_late]
+    if steps is None or max(since, default=0.0) <= UPKEEP_SECONDS:
+        return []
+    if not steps:
+        return [f"No worker has noted a round of upkeep for {max(since):.0f} s: look into their logs."]
+    return [
+        f"Upkeep: {step.name!r} has not gone through"
+        + (" yet" if step.seconds is None else f" for {step.seconds:.0f} s")
+        + (f" ({step.error})" if step.error else "")
+        + ": look into the logs of the workers."
+        for step in steps
+        if step.is_late
+    ]
+
+
+def _upkeep_notes(steps: Sequence[UpkeepStep] | None) -> list[str]:
+    return [f"Upkeep: {step.error}" for step in steps or () if step.error and not step.is_late]
 
 
 def _holder(snapshot: Snapshot) -> str:

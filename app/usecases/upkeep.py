@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from app.domain.upkeep import DAYS_AHEAD
+from app.domain.upkeep import DAYS_AHEAD, StepDone
 from app.usecases.transaction import Transaction
 
 
@@ -34,3 +34,11 @@ class FoldTallies:
 
     def __call__(self, tx: Transaction) -> int:
         return tx.upkeep.fold_tallies()
+
+
+@dataclass(frozen=True, slots=True)
+class NoteUpkeep:
+    """Remember how a round went, for whoever checks."""
+
+    def __call__(self, tx: Transaction, done: Sequence[StepDone]) -> None:
+        tx.upkeep.note(done)

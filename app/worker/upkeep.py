@@ -13,10 +13,10 @@ from typing import Any
 from app.domain.errors import DatabaseUnavailable
 from app.domain.jobs.job import Job
 from app.domain.retention_rules import KEEP_ALL, RetentionRules
-from app.domain.upkeep import UpkeepForbidden, Vacuum
+from app.domain.upkeep import StepDone, UpkeepForbidden, Vacuum
 from app.usecases.transaction import UnitOfWork
 from app.usecases.uniques import ClearUniques
-from app.usecases.upkeep import DropDays, FoldTallies, MakeDays
+from app.usecases.upkeep import DropDays, FoldTallies, MakeDays, NoteUpkeep
 from app.worker.clearing import ClearingRounds
 from app.worker.pauses import Pauses
 from app.worker.retention import RetentionRounds
@@ -95,22 +95,27 @@ class UpkeepLoop:
         """Do what is to be done now. A step that fails does not keep the others from being done, unless the database
         is away; then raises what the first one raised."""
         failure: Exception | None = None
+        done: list[StepDone] = []
         for name, step in self._steps.items():
             if self._stopping.is_set():
                 return
             try:
                 step()
                 self._states[name] = StepState(datetime.now(UTC))
+                done.append(StepDone(name, True))
             except UpkeepForbidden as error:
                 self._states[name] = StepState(self._states[name].succeeded_at, str(error))
+                done.append(StepDone(name, True, str(error)))
                 self._warn_once(str(error))
             except Exception as error:
                 self._states[name] = StepState(self._states[name].succeeded_at, str(error) or type(error).__name__)
                 if isinstance(error, DatabaseUnavailable):
                     raise
+                done.append(StepDone(name, False, self._states[name].error))
                 if failure is not None:
                     _log.warning("Upkeep: another step failed, %s: %s", name, error)
                 failure = failure or error
+        self._unit_of_work.run(NoteUpkeep(), done)
         if failure is not None:
             raise failure
         self.succeeded_at = time.monotonic()

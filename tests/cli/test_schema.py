@@ -72,7 +72,8 @@ def test_check_tells_the_facts_below(cli: Cli) -> None:
     told, facts = cli("check").out, json.loads(cli("check", "--json").out)
 
     lines = dict(line.split(maxsplit=1) for line in told.partition("\n\n")[2].splitlines())
-    assert ["schema", "connection", "notifications", "workers", "oldest", "snapshot", "dead", "clock"] == list(lines)
+    names = ["schema", "connection", "notifications", "workers", "oldest", "snapshot", "dead", "upkeep", "clock"]
+    assert names == list(lines)
     assert ("direct", "arrive", "0 alive") == (lines["connection"], lines["notifications"], lines["workers"])
     assert lines["oldest"].startswith("ready  mail ")
     assert ("direct", ["mail"]) == (facts["connection"], [waiting["queue"] for waiting in facts["waiting_queues"]])

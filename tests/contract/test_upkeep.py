@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from app.usecases.upkeep import FoldTallies
+from app.domain.health import UPKEEP_SECONDS
+from app.domain.upkeep import StepDone
+from app.usecases.upkeep import FoldTallies, NoteUpkeep
 from tests.contract.parallel import in_parallel
 from tests.contract.subject import Queue
 from tests.examples import REPORT, new_task
@@ -119,3 +121,27 @@ def test_counts_are_exact_while_many_fold_settle_retry_and_clean_up(queue: Queue
         len(queue.newest(status="completed", limit=10_000)),
         len(queue.newest(status="failed", limit=10_000)),
     )
+
+
+def test_check_says_which_step_has_not_gone_through_for_long(queue: Queue) -> None:
+    """
+    Once a worker has been there for long enough; in memory there is nothing to keep up.
+    """
+    queue.register(lease=1e9)
+    queue.beat(hears_notifications=True)
+    is_stored = queue.check().upkeep is not None
+    seen = [queue.check().problems]
+    done = [StepDone("vacuum", True), StepDone("clear days", True, "may not"), StepDone("make days", True)]
+    queue.clock.advance(UPKEEP_SECONDS + 1)
+    seen.append(queue.check().problems)
+    queue.uow.run(NoteUpkeep(), done)
+    seen.append(queue.check().problems)
+    notes = queue.check().notes
+    queue.clock.advance(UPKEEP_SECONDS + 1)
+    queue.uow.run(NoteUpkeep(), [*done[:2], StepDone("make days", False, "it broke")])
+    seen.append(queue.check().problems)
+
+    late = "Upkeep: 'make days' has not gone through for 1801 s (it broke): look into the logs of the workers."
+    nothing = "No worker has noted a round of upkeep for 1801 s: look into their logs."
+    assert [(), (nothing,) * is_stored, (), (late,) * is_stored] == seen
+    assert ("Upkeep: may not",) * is_stored == notes

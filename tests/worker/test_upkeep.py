@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -112,8 +113,8 @@ def test_a_step_that_fails_does_not_keep_the_others_from_being_done() -> None:
     loop = UpkeepLoop(queue.uow, broom, rules=RetentionRules.of("*=1d"))
     loop.round()
     first = {name: state.succeeded_at for name, state in loop.steps.items()}
-    failing = Job("a", lambda payload, context: None, keep=Keep(count=0))
-    failing.keep = "never"  # type: ignore[assignment]  # which breaks the step in the middle
+    failing: Job[Any, Any] = Job("a", lambda payload, context: None, keep=Keep(count=0))
+    failing.keep = "never"  # which breaks the step in the middle
     loop = UpkeepLoop(queue.uow, broom, [failing])
 
     with pytest.raises(AttributeError):

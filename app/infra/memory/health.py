@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from app.domain.health import DeadRows, Snapshots, WaitingQueue, WaitingType
+from app.domain.health import DeadRows, Snapshots, UpkeepStep, WaitingQueue, WaitingType
 from app.infra.memory.store import Draft
 
 
@@ -22,6 +22,9 @@ class MemoryHealth:
         return Snapshots()
 
     def dead_rows(self) -> DeadRows | None:
+        return None
+
+    def upkeep(self) -> Sequence[UpkeepStep] | None:
         return None
 
     def waiting_queues(self) -> Sequence[WaitingQueue]:

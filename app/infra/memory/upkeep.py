@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import date
 
+from app.domain.upkeep import StepDone
+
 
 class MemoryUpkeep:
     """Implements Upkeep and Vacuum."""
@@ -15,6 +17,9 @@ class MemoryUpkeep:
 
     def fold_tallies(self) -> int:
         return 0
+
+    def note(self, done: Sequence[StepDone]) -> None:
+        pass
 
     def vacuum_if_late(self) -> Sequence[str]:
         return []

@@ -207,3 +207,14 @@ uniques = Table(
     # Room on each page for the versions that those who come second leave, having locked a row.
     postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.05"},
 )
+
+# How the upkeep is doing, a row for each of its steps, so that whoever checks knows without asking a worker.
+upkeep = Table(
+    "upkeep",
+    metadata,
+    Column("step", Text, primary_key=True),
+    Column("succeeded_at", Moment),
+    # What was in the way of the last try, if anything was.
+    Column("error", Text),
+    postgresql_with={"fillfactor": "50"},
+)

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import BigInteger, cast, delete, func, insert, select
+from sqlalchemy import BigInteger, Boolean, Text, case, cast, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import DBAPIError
 
-from app.domain.upkeep import UpkeepForbidden
+from app.domain.upkeep import StepDone, UpkeepForbidden
+from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.failures import is_in_the_way
+from app.infra.postgres.moments import NOW
 from app.infra.postgres.partitions import (
     DAYS,
     TRY_LOCK,
@@ -20,7 +23,7 @@ from app.infra.postgres.partitions import (
     may_alter,
 )
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tables import tallies
+from app.infra.postgres.tables import Moment, tallies, upkeep
 from app.infra.postgres.tasks.tally import KEY
 
 LOCK_TIMEOUT = "200ms"
@@ -42,6 +45,18 @@ _summed = (
     .having(_sum != 0)
 )
 _kept = insert(tallies).from_select([*KEY, "number"], _summed).cte("kept")
+_done = rows_of("done", step=Text, succeeded=Boolean, error=Text)
+_noted = pg_insert(upkeep).from_select(
+    ["step", "succeeded_at", "error"],
+    select(_done.c.step, case((_done.c.succeeded, cast(NOW, Moment))), _done.c.error),
+)
+NOTE = _noted.on_conflict_do_update(
+    index_elements=[upkeep.c.step],
+    set_={
+        "succeeded_at": func.coalesce(_noted.excluded.succeeded_at, upkeep.c.succeeded_at),
+        "error": _noted.excluded.error,
+    },
+)
 FOLD = select(func.count()).select_from(_gone).add_cte(_kept)
 
 
@@ -89,6 +104,16 @@ class PostgresUpkeep:
             return 0
         folded: int = self._statements.run(FOLD)[0][0]
         return folded
+
+    def note(self, done: Sequence[StepDone]) -> None:
+        # In one order, so that two who note at once cannot deadlock.
+        noted = sorted(done, key=lambda one: one.step)
+        parameters = {
+            "step_list": [one.step for one in noted],
+            "succeeded_list": [one.succeeded for one in noted],
+            "error_list": [one.error for one in noted],
+        }
+        self._statements.change(NOTE, parameters, timed=True)
 
     def _is_past(self, day: date) -> bool:
         return day < self._today() - timedelta(days=1)

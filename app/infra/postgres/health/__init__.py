@@ -6,9 +6,10 @@ from datetime import datetime
 
 from sqlalchemy import DateTime, bindparam, func, select
 
-from app.domain.health import DeadRows, HolderKind, Snapshot, Snapshots, WaitingQueue, WaitingType
+from app.domain.health import DeadRows, HolderKind, Snapshot, Snapshots, UpkeepStep, WaitingQueue, WaitingType
 from app.infra.postgres.health.dead import DEAD_ROWS
 from app.infra.postgres.health.snapshots import MAY_SEE, beginning_of, oldest_of
+from app.infra.postgres.health.upkeep import UPKEEP
 from app.infra.postgres.health.waiting import HEAD, SAMPLE, WAITING_QUEUES, WAITING_TYPES
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import tasks
@@ -53,6 +54,9 @@ class PostgresHealth:
         ):
             return DeadRows(dead=dead, live=live, threshold=round(threshold), vacuum_seconds=seconds)
         return None
+
+    def upkeep(self) -> Sequence[UpkeepStep] | None:
+        return [UpkeepStep(*row) for row in self._statements.run(UPKEEP, timed=True)]
 
     def waiting_queues(self) -> Sequence[WaitingQueue]:
         return [WaitingQueue(*row) for row in self._statements.run(WAITING_QUEUES, timed=True)]
