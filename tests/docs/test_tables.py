@@ -9,6 +9,7 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 from app.cli.parser import parser
+from app.domain.retention_rules import RetentionRules
 from app.infra.settings import Settings
 from tests.docs.markdown import README, table
 
@@ -46,7 +47,7 @@ def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
         return "host and process"
     match field.default:
-        case None:
+        case None | RetentionRules(rules=()):
             return "unset"
         case bool(value):
             return str(value).lower()
