@@ -52,7 +52,7 @@ def test_a_beat_that_took_long_is_followed_by_another_at_once(bench: Bench) -> N
 
     with psycopg.connect(bench.url) as holding:
         holding.execute("SELECT 1 FROM worker.workers FOR UPDATE")
-        bench.eventually(lambda: bench.waiting_for_locks("UPDATE worker.workers%"), what="the beat waits for its row")
+        bench.eventually(lambda: bench.waiting_for_locks("%UPDATE worker.workers%"), what="the beat waits for its row")
         began = time.monotonic()
         bench.eventually(lambda: time.monotonic() - began > 2.5, what="that was long")
         released = holding.execute(now).fetchall()
