@@ -40,6 +40,9 @@ BATCH = 500
 MANY = 20
 """From so many slots on, a claim takes half of them at most."""
 
+AHEAD = 5.0
+"""Seconds that a cancel is remembered which came before the answer of the claim that it is about."""
+
 
 class Slots:
     """As many attempts at once as the worker's concurrency.
@@ -75,6 +78,8 @@ class Slots:
         self._empty = asyncio.Event()
         self._empty.set()
         self._freed = False
+        self._ahead: set[TaskId] = set()
+        self._ahead_until = 0.0
         self.left_behind = 0
         self.finished = 0
 
@@ -131,6 +136,9 @@ class Slots:
         self._deadlines.add(attempt, timeout, self.loop)
         self._empty.clear()
         attempt.start()
+        if self._ahead and task.id in self._ahead and self.loop.time() < self._ahead_until:
+            self._ahead.discard(task.id)
+            attempt.interrupt(Interruption.CANCELLED)
 
     def _know(self, type: str) -> tuple[Job[Any, Any], Call] | None:
         job = self._jobs.get(type)
@@ -144,10 +152,14 @@ class Slots:
             attempt.interrupt(why)
 
     def cancel(self, task_ids: Iterable[TaskId]) -> None:
-        """Stop the attempts of these tasks, which were cancelled, as far as they run here."""
+        """Stop the attempts of these tasks, which were cancelled, as far as they run here, or are about to."""
         ids = set(task_ids)
         for attempt in [one for one in self._attempts if one.task.id in ids]:
+            ids.discard(attempt.task.id)
             attempt.interrupt(Interruption.CANCELLED)
+        now = self.loop.time()
+        self._ahead = ids if now > self._ahead_until else self._ahead | ids
+        self._ahead_until = now + AHEAD
 
     async def wait_until_empty(self) -> None:
         await self._empty.wait()

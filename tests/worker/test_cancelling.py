@@ -13,9 +13,12 @@ from app import (
     Snooze,
     TaskCancelled,
     TaskContext,
+    TaskStarted,
     TaskStatus,
 )
+from app.domain.identifiers import TaskId
 from app.infra.settings import Settings
+from app.usecases.transaction import Transaction
 from tests.faults.waiting import soon
 from tests.worker.cancelling import QUIET, Handlers, assert_cancelled, cancelled
 from tests.worker.running import Rig
@@ -169,6 +172,31 @@ async def test_a_hint_without_a_mark_does_no_harm(rig: Rig) -> None:
         found = await rig.until(task, TaskStatus.COMPLETED)
 
     assert ("ran again", 1, []) == (found.result, found.attempts, found.errors)
+
+
+async def test_a_hint_that_comes_before_the_answer_of_the_claim_is_not_lost(rig: Rig) -> None:
+    """
+    Between the commit of a claim and the moment its worker hears of it, somebody may cancel the task.
+    """
+    handlers = Handlers()
+    rig.define("waits", handlers.waits)
+
+    def cancel(sender: str, event: TaskStarted) -> None:
+        rig.tasks.unit_of_work().run(_mark, event.task.id)
+        worker._slots.cancel([event.task.id])
+
+    rig.tasks.signals().started.connect(cancel)
+    task = rig.enqueue("waits")
+    async with rig.working() as worker:
+        found = await rig.until(task, TaskStatus.CANCELLED)
+
+    assert 1 == found.attempts
+
+
+def _mark(tx: Transaction, task_id: TaskId) -> None:
+    [task] = tx.tasks.lock([task_id])
+    task.cancel(now=tx.now())
+    tx.tasks.save([task])
 
 
 async def test_others_run_on(rig: Rig) -> None:
