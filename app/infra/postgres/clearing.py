@@ -51,14 +51,14 @@ HELD = (
     select(tallies.c.day, tallies.c.shelf, *(tallies.c[name] for name in _KIND), _number)
     .where(tallies.c.day < bindparam("past", type_=Date), tallies.c.shelf.in_([Shelf.DAYS, Shelf.KEPT]))
     .group_by(tallies.c.day, tallies.c.shelf, *(tallies.c[name] for name in _KIND))
-    .having(_number != 0)
+    .having(_number > 0)
     .order_by(tallies.c.day, tallies.c.shelf)
 )
 OF_DAY = (
     select(*(tallies.c[name] for name in _KIND))
     .where(tallies.c.day == bindparam("past", type_=Date), tallies.c.shelf == Shelf.DAYS)
     .group_by(*(tallies.c[name] for name in _KIND))
-    .having(_number != 0)
+    .having(_number > 0)
 )
 
 _going = rows_of("going", status=Text, type=Text, queue=Text)

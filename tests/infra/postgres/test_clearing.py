@@ -22,6 +22,7 @@ from tests.infra.postgres.days import (
     a_day,
     check_counts,
     old_day,
+    one_step,
     partitions,
     planned,
     queue_of,
@@ -156,6 +157,36 @@ def test_a_role_that_may_not_drop_deletes(engine: Engine, queue: Queue) -> None:
 
     assert (8, 0, {"finished_20260301": 2}) == (done.removed, done.moved, where(engine))
     assert 'only the owner of "worker"."finished_days" may' in str(done.forbidden)
+    check_counts(engine)
+
+
+def test_what_comes_to_a_day_that_is_gone_goes_in_the_next_round(engine: Engine, queue: Queue) -> None:
+    """
+    It ends in the partition for the rest, found and counted there.
+    """
+    queue.enqueue()
+    late = queue.claim_one()
+    old_day(queue, failed=0)
+    first = round_of(queue)
+    queue.clock.advance(-3 * DAY)
+    queue.complete(late)
+    queue.clock.advance(3 * DAY)
+    found, there = queue.find(late).id, where(engine)
+    second = round_of(queue)
+
+    assert (Round(8, 0), late.id, {"finished_rest": 1}, Round(1, 0)) == (first, found, there, second)
+    check_counts(engine)
+
+
+def test_of_several_workers_one_clears(engine: Engine, queue: Queue) -> None:
+    """
+    The others find nothing to do until it has committed, and do not wait.
+    """
+    old_day(queue)
+    with one_step(engine, queue, Way.MOVE):
+        meanwhile = round_of(queue)
+
+    assert (Round(), Round(8, 0)) == (meanwhile, round_of(queue))
     check_counts(engine)
 
 

@@ -142,24 +142,6 @@ def test_what_is_on_its_way_to_a_day_holds_its_end_up(engine: Engine, queue: Que
     check_counts(engine)
 
 
-def test_what_comes_to_a_day_that_is_gone_goes_in_the_next_round(engine: Engine, queue: Queue) -> None:
-    """
-    It ends in the partition for the rest, found and counted there.
-    """
-    queue.enqueue()
-    late = queue.claim_one()
-    old_day(queue, failed=0)
-    first = round_of(queue)
-    queue.clock.advance(-3 * DAY)
-    queue.complete(late)
-    queue.clock.advance(3 * DAY)
-    found, there = queue.find(late).id, where(engine)
-    second = round_of(queue)
-
-    assert (Round(8, 0), late.id, {"finished_rest": 1}, Round(1, 0)) == (first, found, there, second)
-    check_counts(engine)
-
-
 def retried_in_sql(queue: Queue, engine: Engine, id: UUID) -> None:
     with engine.begin() as connection:
         connection.execute(text("SELECT worker.retry(:id)"), {"id": id})
@@ -298,16 +280,4 @@ def test_readers_see_each_task_once_at_every_moment(
 
     assert {True} == set(seen)
     assert {"finished_kept": 30} == where(engine)
-    check_counts(engine)
-
-
-def test_of_several_workers_one_clears(engine: Engine, queue: Queue) -> None:
-    """
-    The others find nothing to do until it has committed, and do not wait.
-    """
-    old_day(queue)
-    with one_step(engine, queue, Way.MOVE):
-        meanwhile = round_of(queue)
-
-    assert (Round(), Round(8, 0)) == (meanwhile, round_of(queue))
     check_counts(engine)
