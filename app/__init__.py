@@ -31,6 +31,19 @@ from app.domain.jobs.schemas import Unfit
 from app.domain.jobs.sessions import CommitRefused, NoDatabase, NoSessionForItems
 from app.domain.jobs.unique import Unique
 from app.domain.retries import Constant, Exponential, Linear, RetryPolicy
+from app.domain.schedules.definition import ScheduleDefinition
+from app.domain.schedules.errors import (
+    DuplicateSchedule,
+    InvalidOverride,
+    InvalidSchedule,
+    ScheduleInCode,
+    ScheduleNotFound,
+    ScheduleRetired,
+)
+from app.domain.schedules.misfire import Misfire
+from app.domain.schedules.run import ScheduleRun
+from app.domain.schedules.schedule import Schedule
+from app.domain.schedules.tick import ScheduledTick
 from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.errors import IllegalTransition, LeaseLost, TaskExpired, TaskHeld, TaskNotFound
 from app.domain.tasks.events import (
@@ -67,6 +80,7 @@ __all__ = [
     "DatabaseUnavailable",
     "DeathReason",
     "DuplicateJob",
+    "DuplicateSchedule",
     "ExistingTask",
     "Exponential",
     "FailForGood",
@@ -75,6 +89,8 @@ __all__ = [
     "IllegalTransition",
     "InvalidInput",
     "InvalidJob",
+    "InvalidOverride",
+    "InvalidSchedule",
     "ItemsFailed",
     "Job",
     "JobCall",
@@ -85,6 +101,7 @@ __all__ = [
     "Linear",
     "LoopIsRunning",
     "Middleware",
+    "Misfire",
     "NewTask",
     "NewerVersion",
     "NoDatabase",
@@ -96,6 +113,13 @@ __all__ = [
     "ResultExpired",
     "RetryLater",
     "RetryPolicy",
+    "Schedule",
+    "ScheduleDefinition",
+    "ScheduleInCode",
+    "ScheduleNotFound",
+    "ScheduleRetired",
+    "ScheduleRun",
+    "ScheduledTick",
     "SchemaMismatch",
     "Snooze",
     "SoftTimeout",

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Concatenate, Protocol, TypeVar, Unpack, overload
 
 from app.domain.jobs.context import TaskContext
@@ -10,6 +11,11 @@ from app.domain.jobs.job import Handler, Job
 from app.domain.jobs.options import After, Before, JobOptions, Middleware, OnError
 from app.domain.jobs.queue import JobQueue
 from app.domain.names import matches
+from app.domain.schedules.definition import ScheduleDefinition, ScheduledOptions
+from app.domain.schedules.errors import DuplicateSchedule
+from app.domain.schedules.misfire import MisfireRule
+from app.domain.schedules.overlap import Overlap
+from app.domain.schedules.timetable import Dst
 from app.domain.tasks.deaths import Death, DeathReason
 
 P = TypeVar("P")
@@ -43,6 +49,7 @@ class JobCatalog:
         on_error: Sequence[OnError] = (),
     ) -> None:
         self._jobs: dict[str, Job[Any, Any]] = {}
+        self._schedules: dict[str, ScheduleDefinition] = {}
         self._of: tuple[JobCatalog, ...] = ()
         self._queue: Callable[[], JobQueue] | None = None
         self.middleware = tuple(middleware)
@@ -97,6 +104,67 @@ class JobCatalog:
         job.join(self)
         return job
 
+    def schedule(
+        self,
+        job: Job[Any, Any],
+        *,
+        cron: str | None = None,
+        every: float | timedelta | None = None,
+        at: datetime | None = None,
+        anchor: datetime | None = None,
+        timezone: str = "UTC",
+        payload: Any = None,
+        key: str | None = None,
+        misfire: MisfireRule = "one",
+        overlap: Overlap = "allow",
+        jitter: float | timedelta = 0,
+        dst: Dst = "shift",
+        enabled: bool = True,
+        **options: Unpack[ScheduledOptions],
+    ) -> ScheduleDefinition:
+        """Have a task of *job* enqueued by the clock, wherever a worker runs with this catalog.
+
+        Exactly one of *cron*, *every* and *at*; see Plan for these and the rest. *payload* is an instance of the job's
+        model, or JSON. *key* names the schedule, and is the job's type unless said. *options* are those of its tasks:
+        what is not said comes from the job. Each tick gets one task, however many workers there are. Raises
+        InvalidSchedule, DuplicateSchedule; what a field of the cron expression may hold, and whether the payload fits,
+        is looked at when a worker starts, which is refused then.
+        """
+        type = str(getattr(job, "type", job))
+        if self._jobs.get(type) is not job:
+            raise InvalidJob(type, "cannot be scheduled by a catalog that it is not in")
+        definition = ScheduleDefinition.of(
+            key,
+            type=job.type,
+            payload=payload,
+            options={"queue": job.queue, "priority": job.priority, **options},
+            cron=cron,
+            every=every,
+            at=at,
+            anchor=anchor,
+            timezone=timezone,
+            dst=dst,
+            misfire=misfire,
+            overlap=overlap,
+            jitter=jitter,
+            enabled=enabled,
+        )
+        if definition.key in self._schedules:
+            raise DuplicateSchedule(definition.key)
+        self._schedules[definition.key] = definition
+        return definition
+
+    @property
+    def schedules(self) -> Sequence[ScheduleDefinition]:
+        """The schedules defined here, and in the catalogs that this one was merged of. Raises DuplicateSchedule."""
+        found: dict[str, ScheduleDefinition] = {}
+        for catalog in self._all():
+            for key, definition in catalog._schedules.items():
+                if key in found:
+                    raise DuplicateSchedule(key)
+                found[key] = definition
+        return tuple(found.values())
+
     def get(self, type: str) -> Job[Any, Any] | None:
         return self._jobs.get(type)
 
@@ -138,13 +206,17 @@ class JobCatalog:
         return None if self._queue is None else self._queue()
 
     def merged(self, other: "JobCatalog") -> "JobCatalog":
-        """A catalog with the jobs of both, each with what its own puts around it. Raises DuplicateJob."""
+        """A catalog with the jobs of both, each with what its own puts around it, and the schedules of both.
+
+        Raises DuplicateJob, DuplicateSchedule.
+        """
         both = JobCatalog()
         both._of = (self, other)
         for job in (*self, *other):
             if job.type in both:
                 raise DuplicateJob(job.type)
             both._jobs[job.type] = job
+        _ = both.schedules  # two of one key are found here
         return both
 
     def _all(self) -> "Iterator[JobCatalog]":

@@ -8,6 +8,7 @@ from app.domain.errors import InvalidInput
 from app.domain.jobs.errors import AttemptCancelled, AttemptTimedOut, SoftTimeout
 from app.domain.jobs.sessions import NoDatabase, OpenSession
 from app.domain.json import JsonText
+from app.domain.schedules.tick import ScheduledTick
 from app.domain.tasks.failures import MAX_MESSAGE, storable
 from app.domain.tasks.task import WorkerTask
 
@@ -90,6 +91,11 @@ class TaskContext:
                 },
             )
         return self._log
+
+    @property
+    def tick(self) -> ScheduledTick | None:
+        """The nominal tick that the task was enqueued for by a schedule; None of every other task."""
+        return ScheduledTick.of(self.task.origin)
 
     @property
     def session(self) -> Any:
