@@ -9,6 +9,7 @@ from app.domain.health import QueueHealth
 from app.domain.identifiers import TaskId
 from app.domain.results import TaskResults
 from app.domain.retention import Retention
+from app.domain.schedules.repository import Schedules
 from app.domain.tasks.events import TaskEvent
 from app.domain.tasks.repository import TaskRepository
 from app.domain.tasks.statistics import TaskStatistics
@@ -50,6 +51,9 @@ class Transaction(Protocol):
 
     @property
     def retention(self) -> Retention: ...
+
+    @property
+    def schedules(self) -> Schedules: ...
 
     def now(self) -> datetime:
         """The moment of this transaction, by the database's clock; asked for once."""

@@ -8,6 +8,8 @@ from heapq import merge
 from typing import Generic, TypeVar
 
 from app.domain.identifiers import TaskId
+from app.domain.schedules.run import ScheduleRun
+from app.domain.schedules.schedule import Schedule
 from app.domain.tasks.status import Transition
 from app.domain.tasks.task import WorkerTask
 from app.domain.uniques import Holding
@@ -37,6 +39,8 @@ class MemoryStore:
         self.tasks: dict[TaskId, WorkerTask] = {}
         self.workers: dict[str, LiveWorker] = {}
         self.uniques: dict[str, Holding] = {}
+        self.schedules: dict[tuple[str, str], Schedule] = {}
+        self.ticks: dict[tuple[str, str, datetime], ScheduleRun] = {}
         self.claimable: list[WorkerTask] = []
         """The tasks that may be claimed once they are due, kept in the order of a claim."""
         self.listeners: list[Callable[[str], None]] = []
@@ -61,6 +65,8 @@ class MemoryStore:
                 self.workers.pop(worker_id, None)
             else:
                 self.workers[worker_id] = worker
+        _merge(self.schedules, draft.schedules)
+        _merge(self.ticks, draft.ticks)
         return late
 
     def _merge_uniques(self, draft: "Draft") -> set[TaskId]:
@@ -86,6 +92,16 @@ class MemoryStore:
             insort(self.claimable, after, key=claim_order)
 
 
+def _merge(committed: dict[K, V], overlay: "Overlay[K, V]") -> None:
+    for key, before, after in overlay.changes():
+        if committed.get(key) is not before:
+            continue  # somebody else's change came first
+        if after is None:
+            committed.pop(key, None)
+        else:
+            committed[key] = after
+
+
 class Overlay(Generic[K, V]):
     """A mapping with changes on top that nobody else sees; None stands for "not there"."""
 
@@ -106,6 +122,11 @@ class Overlay(Generic[K, V]):
     def values(self) -> Iterator[V]:
         yield from self.changed()
         yield from (value for key, value in self._committed.items() if key not in self._changed)
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        for key in [*self._changed, *(key for key in self._committed if key not in self._changed)]:
+            if (value := self.get(key)) is not None:
+                yield key, value
 
     def changed(self) -> Iterator[V]:
         """The values that are not as committed."""
@@ -129,6 +150,12 @@ class Draft:
         self.tasks: Overlay[TaskId, WorkerTask] = Overlay(store.tasks, [draft.tasks for draft in earlier])
         self.workers: Overlay[str, LiveWorker] = Overlay(store.workers, [draft.workers for draft in earlier])
         self.uniques: Overlay[str, Holding] = Overlay(store.uniques, [draft.uniques for draft in earlier])
+        self.schedules: Overlay[tuple[str, str], Schedule] = Overlay(
+            store.schedules, [draft.schedules for draft in earlier]
+        )
+        self.ticks: Overlay[tuple[str, str, datetime], ScheduleRun] = Overlay(
+            store.ticks, [draft.ticks for draft in earlier]
+        )
 
     def claimable(self) -> Iterator[WorkerTask]:
         """The tasks that may be claimed once they are due, in the order of a claim."""

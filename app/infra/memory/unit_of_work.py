@@ -18,6 +18,7 @@ from app.infra.memory.clearing import MemoryClearing
 from app.infra.memory.health import MemoryHealth
 from app.infra.memory.results import MemoryResults
 from app.infra.memory.retention import MemoryRetention
+from app.infra.memory.schedules import MemorySchedules
 from app.infra.memory.statistics import MemoryStatistics
 from app.infra.memory.store import Draft, MemoryStore
 from app.infra.memory.tasks import MemoryTasks
@@ -62,6 +63,10 @@ class MemoryTransaction:
     @property
     def retention(self) -> MemoryRetention:
         return MemoryRetention(self.draft)
+
+    @property
+    def schedules(self) -> MemorySchedules:
+        return MemorySchedules(self.draft, self.now)
 
     def now(self) -> datetime:
         if self._now is None:

@@ -218,3 +218,60 @@ upkeep = Table(
     Column("error", Text),
     postgresql_with={"fillfactor": "50"},
 )
+
+# What ticks by the clock: some rows, or some thousands. The definition stands in columns that people can read, and its
+# fingerprint says who wrote it. ``look_at`` is when a worker has to come, NULL of what does not tick.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("application", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("cron", Text),
+    Column("every", Double),
+    Column("at", Moment),
+    Column("anchor", Moment),
+    Column("timezone", Text, nullable=False),
+    Column("dst", Text, nullable=False),
+    Column("misfire", JSON, nullable=False),
+    Column("overlap", Text, nullable=False),
+    Column("jitter", Double, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("paused_at", Moment),
+    Column("retired_at", Moment),
+    Column("next_tick", Moment),
+    Column("look_at", Moment),
+    Column("looked_at", Moment, nullable=False),
+    Column("through", Moment, nullable=False),
+    Column("trimmed_to", Moment),
+    Column("last_tick", Moment),
+    Column("last_fired_at", Moment),
+    Column("last_task_id", Uuid),
+    Column("repairs", Integer, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("application", "key", name="schedules_pkey"),
+    Index("schedules_look", "application", "look_at", postgresql_where=text("look_at IS NOT NULL")),
+    # Two versions of a row that is changed every second; all are changed in place where there is room.
+    postgresql_with={"fillfactor": "50", "autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "500"},
+)
+
+# What became of ticks. The primary key is what a tick is fired once by.
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("application", Text, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Column("tick", Moment, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("fired_at", Moment, nullable=False),
+    Column("task_id", Uuid),
+    Column("reason", Text),
+    PrimaryKeyConstraint("application", "schedule", "tick", name="ticks_pkey"),
+    Index("ticks_waiting", "application", "schedule", "tick", postgresql_where=text("state = 'waiting'")),
+)

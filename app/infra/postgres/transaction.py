@@ -10,6 +10,7 @@ from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.hints import Hints
 from app.infra.postgres.results import PostgresResults
 from app.infra.postgres.retention import PostgresRetention
+from app.infra.postgres.schedules import PostgresSchedules
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.statistics import PostgresStatistics
 from app.infra.postgres.tasks import PostgresTasks
@@ -52,6 +53,10 @@ class PostgresTransaction:
     @property
     def retention(self) -> PostgresRetention:
         return PostgresRetention(self._statements)
+
+    @property
+    def schedules(self) -> PostgresSchedules:
+        return PostgresSchedules(self._statements)
 
     def now(self) -> datetime:
         if self._now is None:

@@ -22,7 +22,7 @@ from app.infra.settings import Settings
 from tests.infra.postgres.callers import TYPE, async_engine_of, engine_of, until
 
 ROOT = Path(__file__).parents[3]
-HEAD = max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("0*.py"))
+HEAD = "0004"
 THINGS = text(
     "SELECT n.nspname, kind, name FROM pg_namespace n JOIN ("
     " SELECT relnamespace AS ns, 'relation' AS kind, relname AS name FROM pg_class"
@@ -187,9 +187,7 @@ def test_a_newer_schema_is_left_alone(engine: Engine) -> None:
     migrations = Migrations(engine)
 
     for verb in (migrations.verify, migrations.upgrade):
-        with pytest.raises(
-            SchemaMismatch, match=rf"at revision 9999, .* knows up to {HEAD}\): update this application"
-        ):
+        with pytest.raises(SchemaMismatch, match=r"at revision 9999, .* knows up to 0004\): update this application"):
             verb()
 
     assert "9999" == migrations.current()

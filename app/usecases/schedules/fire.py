@@ -1,0 +1,207 @@
+"""Fire: enqueue the tasks of ticks that have come."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+from app.domain.identifiers import TaskId
+from app.domain.schedules.errors import InvalidSchedule
+from app.domain.schedules.misfire import due_ticks
+from app.domain.schedules.overlap import sort_out
+from app.domain.schedules.run import RunState, ScheduleRun
+from app.domain.schedules.schedule import Schedule
+from app.domain.schedules.timetable import Timetable
+from app.domain.tasks.errors import IllegalTransition, TaskNotFound
+from app.domain.tasks.existing import ExistingTask
+from app.usecases.schedules.scheduling import Scheduling
+from app.usecases.tasks.cancel import CancelTask
+from app.usecases.transaction import Transaction
+
+BATCH = 100
+"""Schedules of one transaction."""
+MOST_TICKS = 500
+"""Ticks of one transaction, shared by the schedules that are due, of each at least one; the rest is due at once."""
+
+
+class Fired(NamedTuple):
+    """How many tasks were enqueued, for which of the schedules that were due, and in how many seconds to look again.
+
+    ``wait`` is 0 while something is due, and None when nothing ever will be.
+    """
+
+    number: int
+    keys: list[str]
+    wait: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtSchedules:
+    """Ask when a schedule has to be looked at: one statement, which reads."""
+
+    needs_transaction: ClassVar[bool] = False
+
+    scheduling: Scheduling
+
+    def __call__(self, tx: Transaction) -> float | None:
+        """Seconds from now; None for never."""
+        return tx.schedules.look_in(self.scheduling.known)
+
+
+@dataclass(frozen=True, slots=True)
+class FindDue:
+    """Find the schedules that have to be looked at now, and that nobody is at."""
+
+    scheduling: Scheduling
+    batch: int = BATCH
+
+    def __call__(self, tx: Transaction) -> list[str]:
+        """Their keys, the longest overdue first."""
+        return [schedule.key for schedule in tx.schedules.lock_due(self.scheduling.known, self.batch)]
+
+
+@dataclass(slots=True)
+class _Case:
+    """A schedule that is due, and what becomes of its ticks."""
+
+    schedule: Schedule
+    timetable: Timetable
+    through: datetime
+    runs: list[ScheduleRun] = field(default_factory=list)
+    promoted: list[ScheduleRun] = field(default_factory=list)
+    to_cancel: list[TaskId] = field(default_factory=list)
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FireSchedules:
+    """Enqueue one task for each tick that has come, and note what becomes of the others.
+
+    All of it is one short transaction, in which the row of the tick is what counts: who stores it enqueues its task,
+    and nobody else ever does. Schedules that another worker is at are left to it.
+    """
+
+    scheduling: Scheduling
+    batch: int = BATCH
+
+    def __call__(self, tx: Transaction, only: Collection[str] | None = None, refused: str | None = None) -> Fired:
+        """Fire what is due, *only* of these keys if any are given. With *refused*, the reason, nothing is enqueued.
+
+        Raises what an enqueue does, for all of them: then they have to be fired one by one.
+        """
+        now = self.scheduling.now(tx)
+        known = self.scheduling.known
+        cases, unreadable = self._cases(tx.schedules.lock_due(known, self.batch, only), now)
+        self._sort_out(tx, cases, now)
+        if refused is not None:
+            _refuse(cases, refused)
+        number = self._store(tx, cases, now) if cases else 0
+        for case in cases:
+            case.schedule.advance(case.timetable, case.through, now, waiting=case.waiting > 0)
+        if cases or unreadable:
+            tx.schedules.save([*unreadable, *(case.schedule for case in cases)])
+        return Fired(number, [case.schedule.key for case in cases], tx.schedules.look_in(known))
+
+    def _cases(self, schedules: Sequence[Schedule], now: datetime) -> tuple[list[_Case], list[Schedule]]:
+        """What is due, and what cannot be read since somebody changed it by hand: that rests until it is repaired."""
+        cases, unreadable = [], []
+        share = max(1, MOST_TICKS // max(1, len(schedules)))
+        for schedule in schedules:
+            try:
+                cases.append(self._case(schedule, self.scheduling.timetable(schedule), now, share))
+            except InvalidSchedule:
+                schedule.rest()
+                unreadable.append(schedule)
+        return cases, unreadable
+
+    def _case(self, schedule: Schedule, timetable: Timetable, now: datetime, share: int) -> _Case:
+        schedule.notice_clock(now)
+        # A key can be refused to one task and not to the next: then only the one that it is refused to is.
+        limit = 1 if self.scheduling.enqueue.is_unique(schedule.type) else share
+        due = due_ticks(timetable, schedule.plan.misfire, after=schedule.dealt_with, now=now, limit=limit)
+        case = _Case(schedule, timetable, due.through)
+        if due.missed is not None:
+            until = f"{due.through:%Y-%m-%d %H:%M:%S %Z}"
+            reason = f"nobody was there in time, neither for this tick nor for others until {until}"
+            case.runs.append(self._run(schedule, due.missed, RunState.MISSED, now, reason))
+        case.runs += [self._run(schedule, tick, RunState.FIRED, now) for tick in due.ticks]
+        return case
+
+    def _sort_out(self, tx: Transaction, cases: Sequence[_Case], now: datetime) -> None:
+        """Look at the runs before these, where that matters."""
+        strict = {case.schedule.key: case for case in cases if case.schedule.plan.overlap != "allow"}
+        if not strict:
+            return
+        application = self.scheduling.application
+        running: defaultdict[str, list[TaskId]] = defaultdict(list)
+        for key, task_id in tx.schedules.running(application, list(strict)):
+            running[key].append(task_id)
+        waiting: defaultdict[str, list[ScheduleRun]] = defaultdict(list)
+        for run in tx.schedules.waiting(application, list(strict)):
+            waiting[run.schedule].append(run)
+        for key, case in strict.items():
+            overlap = case.schedule.plan.overlap
+            queued = waiting[key]
+            if queued and not running[key]:
+                case.promoted = queued[:1]
+                for run in case.promoted:
+                    run.state, run.fired_at = RunState.FIRED, now
+            due = [run.tick for run in case.runs if run.state is RunState.FIRED]
+            fate = sort_out(overlap, due, running=len(running[key]), waiting=len(queued))
+            states = dict.fromkeys(fate.waiting, RunState.WAITING) | dict.fromkeys(
+                (tick for tick, _ in fate.skipped), RunState.SKIPPED
+            )
+            reasons = dict(fate.skipped)
+            for run in case.runs:
+                if run.state is RunState.FIRED and run.tick in states:
+                    run.state, run.reason = states[run.tick], reasons.get(run.tick)
+            case.waiting = len(queued) - len(case.promoted) + len(fate.waiting)
+            if overlap == "cancel_previous" and fate.fired:
+                case.to_cancel = running[key]
+
+    def _store(self, tx: Transaction, cases: Sequence[_Case], now: datetime) -> int:
+        application = self.scheduling.application
+        runs = [run for case in cases for run in case.runs]
+        # What was passed over while the clock was ahead may still come.
+        stored = tx.schedules.add_runs(application, runs, (RunState.MISSED,)) if runs else set()
+        fired: list[tuple[Schedule, ScheduleRun]] = []
+        for case in cases:
+            ours = [run for run in case.runs if run.state is RunState.FIRED and (run.schedule, run.tick) in stored]
+            if ours:
+                self._cancel(tx, case.to_cancel)
+            freed = [run for run in case.promoted if run.state is RunState.FIRED]
+            fired += [(case.schedule, run) for run in (*freed, *ours)]
+        new = [self.scheduling.task_of_tick(schedule, run.tick) for schedule, run in fired]
+        for one in new:
+            self.scheduling.enqueue.check(one)
+        for (schedule, run), task in zip(fired, self.scheduling.enqueue.put(tx, new), strict=True):
+            run.task_id = task.id
+            if isinstance(task, ExistingTask):
+                run.reason = "its job is unique: this task was there, and stands for it"
+            schedule.fired(run.tick, task.id, now)
+        changed = [run for _, run in fired]
+        changed += [run for case in cases for run in case.promoted if run.state is not RunState.FIRED]
+        if changed:
+            tx.schedules.save_runs(application, changed)
+        return len(fired)
+
+    def _cancel(self, tx: Transaction, tasks: Sequence[TaskId]) -> None:
+        for task_id in tasks:
+            try:
+                CancelTask()(tx, task_id)
+            except (IllegalTransition, TaskNotFound):
+                continue  # it has ended since
+
+    def _run(
+        self, schedule: Schedule, tick: datetime, state: RunState, now: datetime, reason: str | None = None
+    ) -> ScheduleRun:
+        return ScheduleRun(schedule=schedule.key, tick=tick, state=state, fired_at=now, reason=reason)
+
+
+def _refuse(cases: Sequence[_Case], reason: str) -> None:
+    """Have nothing of *cases* enqueued."""
+    for case in cases:
+        for run in (*case.runs, *case.promoted):
+            if run.state is RunState.FIRED:
+                run.state, run.reason = RunState.REFUSED, reason
