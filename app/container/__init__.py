@@ -20,10 +20,12 @@ from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.sessions import Sessions
 from app.domain.notifications import Notifications
 from app.domain.results import ResultNotifications
+from app.domain.schedules.schedule import Schedule
 from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
 from app.domain.upkeep import Vacuum
 from app.infra.clock import SystemClock
+from app.infra.crons import CronSimCrons
 from app.infra.events.signals import TaskSignals
 from app.infra.memory.connections import MemoryConnections
 from app.infra.memory.migrations import MemoryMigrations
@@ -47,6 +49,13 @@ from app.usecases.bound import Bound
 from app.usecases.check import CheckQueue
 from app.usecases.clearing import PreviewRetention
 from app.usecases.results import LookAtTasks, ResultWaiter
+from app.usecases.schedules.backfill import BackfillSchedule
+from app.usecases.schedules.create import CreateSchedule, DeleteSchedule
+from app.usecases.schedules.list import GetScheduleHistory, ListSchedules
+from app.usecases.schedules.once import ScheduleOnce
+from app.usecases.schedules.operate import PauseSchedule, ResumeSchedule, RunScheduleNow
+from app.usecases.schedules.reconcile import Definitions
+from app.usecases.schedules.scheduling import Scheduling
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.tasks.cleanup import CleanupTasks
 from app.usecases.tasks.enqueue import EnqueueTask, EnqueueTasks
@@ -57,6 +66,7 @@ from app.usecases.transaction import Transaction, UnitOfWork
 from app.worker.calls import Calls
 from app.worker.here import Here
 from app.worker.runner import TaskRunner
+from app.worker.schedules import ScheduleLoop
 from app.worker.stint import Stint
 from app.worker.worker import Worker
 
@@ -217,6 +227,25 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
     check_queue = _bound(unit_of_work, CheckQueue, catalog, clock)
 
+    scheduling = providers.Factory(
+        Scheduling, settings.provided.worker_application, providers.ThreadSafeSingleton(CronSimCrons), enqueue
+    )
+    # Both take options beside those that they name, which no ParamSpec can carry along.
+    create_schedule: providers.Provider[Bound[..., Schedule]] = providers.Factory(
+        Bound, unit_of_work, providers.Factory(CreateSchedule, scheduling)
+    )
+    schedule_once: providers.Provider[Bound[..., WorkerTask]] = providers.Factory(
+        Bound, unit_of_work, providers.Factory(ScheduleOnce, scheduling)
+    )
+    pause_schedule = _bound(unit_of_work, PauseSchedule, scheduling)
+    resume_schedule = _bound(unit_of_work, ResumeSchedule, scheduling)
+    delete_schedule = _bound(unit_of_work, DeleteSchedule, scheduling)
+    run_schedule_now = _bound(unit_of_work, RunScheduleNow, scheduling)
+    list_schedules = _bound(unit_of_work, ListSchedules, scheduling)
+    backfill_schedule = _bound(unit_of_work, BackfillSchedule, scheduling)
+    get_schedule_history = _bound(unit_of_work, GetScheduleHistory, scheduling)
+    schedule_definitions = providers.Factory(Definitions, scheduling, settings.provided.worker_schedules)
+
     worker_options = providers.Callable(options_of, settings)
     stint = providers.Factory(
         Stint,
@@ -261,6 +290,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         verify=migrations.provided.verify,
         max_result=settings.provided.worker_max_payload,
         stint=stint.provider,
+        schedules=providers.Factory(ScheduleLoop, heart, schedule_definitions),
     )
 
     listeners = providers.Callable(connect_listeners, settings.provided.worker_listeners, signals)

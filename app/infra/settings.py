@@ -59,6 +59,13 @@ def _retention(value: object) -> RetentionRules:
         raise ValueError(f"is no JSON object of selectors and ages: {error}") from error
 
 
+def _json(value: object) -> object:
+    try:
+        return json.loads(value or "{}") if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"must be JSON: {error}") from error
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(partial(_names, wildcard=True))]
@@ -96,6 +103,15 @@ class Settings(BaseSettings):
     worker_jobs: str | None = Field(None, description="package.module:catalog, comma-separated")
     worker_listeners: str | None = Field(
         None, description="package.module:function, comma-separated; each is called with the signals of the worker"
+    )
+    worker_application: str = Field(
+        "default",
+        min_length=1,
+        max_length=200,
+        description="whose schedules these are, where several share a queue",
+    )
+    worker_schedules: Annotated[dict[str, dict[str, Any]], NoDecode, BeforeValidator(_json)] = Field(
+        {}, description='a JSON object: key of a schedule, and what replaces parts of its plan, {"enabled": false}'
     )
     worker_concurrency: int = Field(
         5, ge=1, le=10_000, validation_alias=AliasChoices("worker_concurrency", _ALSO["worker_concurrency"])
@@ -210,5 +226,7 @@ def _explained(error: ValidationError) -> str:
         variables = " or ".join(variable.upper() for variable in (name, _ALSO.get(name)) if variable)
         field = Settings.model_fields.get(name)
         reason = detail["msg"].removeprefix("Value error, ")
+        if name == "worker_schedules" and len(detail["loc"]) > 1:
+            reason = f"schedule {detail['loc'][1]!r}: {reason}"
         lines.append(f"{variables}: {reason}" + (f" ({field.description})" if field and field.description else ""))
     return "; ".join(lines)

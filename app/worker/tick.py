@@ -22,6 +22,7 @@ from app.worker.claimer import BREATH, PROMOTE_INTERVAL
 from app.worker.maintenance import SETTLING
 from app.worker.options import WorkerOptions
 from app.worker.pauses import waited
+from app.worker.schedules import ScheduleLoop
 from app.worker.stint import LEAST, Stint, to_its_end, within
 from app.worker.stopping import Stopping
 
@@ -43,9 +44,11 @@ class Ticks:
         request: ClaimRequest,
         recover: RecoverTasks,
         *,
+        schedules: ScheduleLoop,
         verify: Callable[[], None],
     ) -> None:
-        self._new = partial(Tick, stint, unit_of_work, options, request, recover, verify=self._verified)
+        fire = partial(schedules.alook, unit_of_work)
+        self._new = partial(Tick, stint, unit_of_work, options, request, recover, fire=fire, verify=self._verified)
         self._verify = verify
         self._is_verified = False
         self._under_way: list[Tick] = []
@@ -93,6 +96,7 @@ class Tick:
         request: ClaimRequest,
         recover: RecoverTasks,
         *,
+        fire: Callable[[], Awaitable[None]],
         verify: Callable[[], Awaitable[None]],
         budget: float,
         max_tasks: int,
@@ -102,6 +106,7 @@ class Tick:
         self._options = options
         self._request = request
         self._recover_tasks = recover
+        self._fire = fire
         self._verify = verify
         self._budget = budget
         self._max_tasks = max_tasks
@@ -133,6 +138,7 @@ class Tick:
         began = self._loop.time()
         self._end_at = began + self._budget
         self._interrupt_at = self._end_at - min(_LONGEST_END, self._budget * _SHARE_OF_THE_END)
+        await self._ask(self._fire())
         silent = await self._ask(self._unit_of_work.arun(AnySilent()))
         due = await self._is_due()
         if not silent and not due:

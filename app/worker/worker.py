@@ -10,7 +10,6 @@ from app.domain.jobs.catalog import JobCatalog
 from app.domain.notifications import Notifications
 from app.domain.tasks.repository import ClaimRequest
 from app.domain.upkeep import Vacuum
-from app.domain.workers import WorkerNode
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.tasks.release import ReleaseHeld
 from app.usecases.transaction import UnitOfWork
@@ -26,6 +25,7 @@ from app.worker.maintenance import Maintenance
 from app.worker.options import WorkerOptions
 from app.worker.pauses import bounded, until_done
 from app.worker.receivers import EventReceivers
+from app.worker.schedules import ScheduleLoop
 from app.worker.settler import Settler
 from app.worker.slots import Slots
 from app.worker.stint import LEAST, Stint, new_life
@@ -62,7 +62,10 @@ class Worker:
         verify: Callable[[], None],
         max_result: int,
         stint: Callable[..., Stint],
+        schedules: ScheduleLoop,
     ) -> None:
+        schedules.check()
+        self.schedules = schedules
         self.options = options
         self.stopping = Stopping()
         self._unit_of_work = unit_of_work
@@ -73,9 +76,9 @@ class Worker:
         self._notifications = notifications
         self._receivers = receivers
         self._verify = verify
-        self._node = self._new_life()
+        self._node = new_life(self.options, self._types, self._versions)
         recover = RecoverTasks(jobs, poison_after=options.poison_after)
-        self._ticks = Ticks(stint, unit_of_work, options, self._request(1), recover, verify=verify)
+        self._ticks = Ticks(stint, unit_of_work, options, self._request(1), recover, schedules=schedules, verify=verify)
         self._settler = Settler(unit_of_work, on_put_back=self._put_back)
         self._slots = Slots(
             options,
@@ -152,7 +155,7 @@ class Worker:
         time; what still runs shortly before the end is interrupted and given back, with no attempt spent and not
         counted. A process that is killed in between leaves its tasks to recovery, as any worker.
 
-        An empty queue costs two statements that only read. May be called again and again, on any event loop, and by
+        An empty queue costs three statements that only read. May be called again and again, on any event loop, and by
         several processes at once. SIGTERM, SIGINT and stop() end it in good order, after which it does nothing more.
         Raises InvalidInput, DatabaseUnavailable, SchemaMismatch: an absent database is not waited for.
         """
@@ -179,12 +182,14 @@ class Worker:
         with signals_to(self.stop):
             stop = self.stopping.event
             await until_done("Schema", lambda: asyncio.to_thread(self._verify), stop)
+            await until_done("Schedules", lambda: asyncio.to_thread(self.schedules.look), stop)
             await until_done("Registering", self._register, stop)
             if stop.is_set():
                 return
             self._heartbeat.start(self._node.id)
             self.upkeep.start()
-            self._notifications.start(self._hearing.wake, self._hearing.cancel, self._hearing.reschedule)
+            self.schedules.start()
+            self._notifications.start(self._hearing.wake, self._hearing.cancel, self.schedules.wake)
             settling = asyncio.create_task(self._settler.run(), name="settler")
             maintaining = asyncio.create_task(self._maintenance.run(), name="maintenance")
             claiming = asyncio.create_task(claim(), name="claimer")
@@ -202,6 +207,7 @@ class Worker:
                 self._notifications.stop()
                 self._heartbeat.stop()
                 self.upkeep.stop()
+                self.schedules.stop()
                 await self._slots.aclose()
             await self._receivers.aclose()
             _log.info("Worker %s has stopped after %d attempt(s)", self._node.id, self._slots.finished)
@@ -224,7 +230,7 @@ class Worker:
             stopped.cancel()
 
     async def _end_attempts(self, claiming: "asyncio.Task[None]") -> None:
-        grace = self._loop_time() + self.options.shutdown_grace
+        grace = asyncio.get_running_loop().time() + self.options.shutdown_grace
         self._claimer.close()
         self._slots.tell_stopping()
         # Not cancelled at once: the answer of a claim under way names tasks that are ours now.
@@ -234,7 +240,7 @@ class Worker:
         hurried = asyncio.ensure_future(self.stopping.hurry.wait())
         await asyncio.wait(
             {emptied, hurried},
-            timeout=max(0.0, grace - self._loop_time()),
+            timeout=max(0.0, grace - asyncio.get_running_loop().time()),
             return_when=asyncio.FIRST_COMPLETED,
         )
         hurried.cancel()
@@ -281,7 +287,7 @@ class Worker:
             worker_id,
         )
         self._slots.interrupt_all(Interruption.LEASE_LOST)
-        self._node = self._new_life()
+        self._node = new_life(self.options, self._types, self._versions)
         self._coming_back = asyncio.get_running_loop().create_task(self._come_back())
 
     async def _come_back(self) -> None:
@@ -289,9 +295,3 @@ class Worker:
         await until_done("Registering", self._register, self.stopping.event, despite=Exception)
         self._heartbeat.start(self._node.id)
         self._claimer.wake()
-
-    def _loop_time(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _new_life(self) -> WorkerNode:
-        return new_life(self.options, self._types, self._versions)

@@ -65,6 +65,7 @@ GIVEN = [
     ("WORKER_RETENTION", "completed=7d, *@bulk=1d", "worker_retention", RetentionRules.of("completed=7d, *@bulk=1d")),
     ("WORKER_RETENTION", '{"*:a,b": "1d", "*": 60}', "worker_retention", RetentionRules.of({"*:a,b": 86_400, "*": 60})),
     ("WORKER_RETENTION", "", "worker_retention", KEEP_ALL),
+    ("WORKER_SCHEDULES", '{"a": {"enabled": false}}', "worker_schedules", {"a": {"enabled": False}}),
     ("DATA_DIR", "/var/lib/queue", "data_dir", Path("/var/lib/queue")),
     ("IN_MEMORY", "true", "in_memory", True),
 ]
@@ -91,6 +92,9 @@ WRONG = [
     ("WORKER_QUEUES", "a\x01", "WORKER_QUEUES: must not contain control characters"),
     ("WORKER_TASK_TYPES", "x" * 201, "WORKER_TASK_TYPES: must have at most 200 characters, not 201"),
     ("IN_MEMORY", "perhaps", "IN_MEMORY: Input should be a valid boolean"),
+    ("WORKER_SCHEDULES", "{", "WORKER_SCHEDULES: must be JSON: "),
+    ("WORKER_SCHEDULES", "[]", "WORKER_SCHEDULES: Input should be a valid dictionary"),
+    ("WORKER_SCHEDULES", '{"a": false}', "WORKER_SCHEDULES: schedule 'a': Input should be a valid dictionary"),
 ]
 
 
