@@ -55,6 +55,9 @@ def _problems(queue: Queue, facts: dict[str, Any]) -> list[str]:
             "notes": report.notes,
         }
         problems += report.problems
+    for schedule in _attempted(queue.list_schedules().execute, problems) or ():
+        if schedule.is_overdue:
+            problems.append(f"Schedule {schedule.key!r} is {schedule.warnings[0]}.")
     return problems
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.cli.schedules import add_schedules
 from app.domain.errors import InvalidInput
 from app.domain.moments import duration
 from app.domain.tasks.statistics import Grouping
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     cleanup = verb("cleanup", "Remove what finished long ago.")
     cleanup.add_argument("--older-than", type=_typed(duration), required=True, metavar="7d")
     verb("retention", "Say what WORKER_RETENTION would have removed now; nothing is.")
+    add_schedules(verb, _moment)
     verb("check", "Say what is wrong, if anything; exit code 1 then.")
     return root
 

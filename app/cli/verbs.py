@@ -7,6 +7,7 @@ from app.cli.check import check
 from app.cli.printing import as_json, breakdown, counts_as_json, group_as_json, print_json, story, table
 from app.cli.queue import Queue
 from app.cli.retention import retention
+from app.cli.schedules import schedules
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
@@ -100,4 +101,5 @@ VERBS: dict[str, Callable[[Queue, argparse.Namespace], int]] = {
     "cleanup": cleanup,
     "retention": retention,
     "check": check,
+    "schedules": schedules,
 }

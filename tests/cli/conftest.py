@@ -30,7 +30,9 @@ def _common_url(server: Server, template: NoopExecutor) -> Iterator[str]:
 def database_url(_common_url: str) -> str:
     """One migrated database for all tests of the command line, which are many; it is empty when a test begins."""
     with psycopg.connect(_common_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE worker.tasks, worker.finished, worker.tallies, worker.workers")
+        connection.execute(
+            "TRUNCATE worker.tasks, worker.finished, worker.tallies, worker.workers, worker.schedules, worker.ticks"
+        )
     return _common_url
 
 
