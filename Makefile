@@ -9,7 +9,7 @@ READY := .venv/.installed
 
 # A line "target: needs  ## what it does" is all it takes to be listed here.
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 install: $(READY)  ## set up .venv with the locked dependencies (every other target does this first)
 
@@ -71,6 +71,9 @@ bench-quick: $(READY)  ## the same in five minutes: small and once
 
 bench-retention: $(READY)  ## what claims and settlements feel of a day of a million tasks that goes (ARGS="--rows 100000")
 	$(BIN)/python -m benchmarks.retention $(ARGS)
+
+bench-schedules: $(READY)  ## how late schedules are with five workers, and that each tick gets one task
+	$(BIN)/python -m benchmarks.schedules $(ARGS)
 
 # --- not listed ---
 
