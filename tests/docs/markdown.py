@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 JOBS = ROOT / "docs" / "jobs.md"
 FAILURE = ROOT / "docs" / "failure.md"
+SCHEDULES = ROOT / "docs" / "schedules.md"
 PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

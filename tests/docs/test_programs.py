@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.markdown import FAILURE, JOBS, README, blocks, commands
+from tests.docs.markdown import FAILURE, JOBS, README, SCHEDULES, blocks, commands
 from tests.docs.shell import environment
 
 LINES = 20
@@ -36,6 +36,7 @@ def test_every_program_does_what_the_page_says(empty_database_url: str, tmp_path
     assert "2 attempts\n" == printed["shop_async.py"]
     assert "pending\n" == printed["shop_container.py"]
     assert "" == printed["answers.py"]
+    assert "nightly: 0 2 * * * (America/New_York)\noften: every 0:05:00\n" == printed["shop_schedules.py"]
     assert ["{'shipped': 10, 'attempt': 1}", "KeyError: 'order' False"] == _told(printed["listeners.py"])
     assert "0 attempt(s) run\n" == _run(drain, tmp_path, surroundings | dict([jobs.split("=", 1)]))
 
@@ -62,6 +63,29 @@ def test_the_programs_about_failure_do_what_their_page_says(empty_database_url: 
         "copying.py": "running\ncancelled ordered twice []\n",
         "crawling.py": "{'complete': False, 'any': True, 'in time': True}\n",
     } == printed
+
+
+def test_the_whole_schedule_of_its_page_ticks(empty_database_url: str, tmp_path: Path) -> None:
+    """Reconciled, listed, and made up for a time when there was no worker; its commands are the command line's."""
+    program, *_ = [block for block in blocks(SCHEDULES, "python") if block.startswith("# nightly.py")]
+    (tmp_path / "nightly.py").write_text(program)
+    surroundings = environment(DATABASE_URL=empty_database_url, WORKER_JOBS="nightly:jobs")
+
+    printed = _run([sys.executable, "nightly.py"], tmp_path, surroundings).splitlines()
+    listed, paused, resumed, ran, made_up, history, _ = commands(SCHEDULES)
+    told = [_run(shlex.split(one), tmp_path, surroundings) for one in (listed, paused, resumed, ran, made_up, history)]
+
+    assert [
+        "nightly-report | 0 2 * * * (America/New_York) | ticking",
+        "stock | every 6:00:00 | ticking",
+        "2 tasks",
+    ] == printed[:3]
+    days = [f"Sales of the day before 2026-03-0{day} (backfill)" for day in (1, 2)]
+    assert days == sorted(printed[3:])
+    assert told[0].startswith("KEY")
+    assert ["nightly-report: paused\n", "nightly-report: 5 task(s) enqueued\n"] == [told[1], told[4]]
+    assert told[3].endswith("report:nightly: enqueued\n")
+    assert "manual" in told[5]
 
 
 def _run(command: list[str], folder: Path, surroundings: dict[str, str]) -> str:

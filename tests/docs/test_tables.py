@@ -53,13 +53,16 @@ def _default(field: FieldInfo) -> str:
             return str(value).lower()
         case float(seconds):
             return f"{seconds:g} s"
-        case ():
-            return "all"
+        case () | {}:
+            return "all" if field.default == () else "none"
         case Path() | int() | str() as value:
             return str(value)
     raise AssertionError(f"how is {field.default!r} written?")
 
 
 def _options(verb: Any) -> set[str]:
+    """Those of its own, and of the actions below it."""
+    below = [action for action in verb._actions if isinstance(action, argparse._SubParsersAction)]
+    actions = [one for action in below for one in action.choices.values()]
     ours = {option for action in verb._actions for option in action.option_strings if option.startswith("--")}
-    return ours - {"--help", "--json"}
+    return ours.union(*map(_options, actions)) - {"--help", "--json"}
