@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from app.domain.errors import InvalidInput
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.dead_letter import DeadLetter
 from app.domain.jobs.errors import CatalogNotBound, InvalidJob, JobNotInCatalog, named
 from app.domain.jobs.generics import models_of
 from app.domain.jobs.handle import TaskHandle
@@ -51,11 +52,11 @@ class Job(JobVerbs[P, R], Generic[P, R]):
     ``should_retry`` decide after a failed attempt. ``version`` is that of the payload's model, see upcast. ``unique``
     says when one task of it is enough, ``keep`` how long its ended tasks are kept, dead letters aside. ``ttl`` is the
     seconds after falling due within which a task of it must be started. ``dead_letter`` says whether tasks that end for
-    good are kept as dead letters, or under which queue they are filed. ``transactional`` lets what the handler writes
-    with ``context.session`` and the completion of its task commit together. ``isolation="process"`` runs the handler in
-    a process of its own. Hooks and ``middleware`` are called in the order given, inside those of the catalog.
-    Parameters of the handler beside payload and context that have no default are services, found in the container by
-    name or type. Raises InvalidInput, InvalidJob.
+    good are kept as dead letters, or under which queue they are filed, or more: see DeadLetter. ``transactional`` lets
+    what the handler writes with ``context.session`` and the completion of its task commit together.
+    ``isolation="process"`` runs the handler in a process of its own. Hooks and ``middleware`` are called in the order
+    given, inside those of the catalog. Parameters of the handler beside payload and context that have no default are
+    services, found in the container by name or type. Raises InvalidInput, InvalidJob.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         unique: Unique | None = None,
         keep: Keep | None = None,
         ttl: Any = None,
-        dead_letter: bool | str = True,
+        dead_letter: bool | str | DeadLetter = True,
         transactional: bool = False,
         isolation: Isolation | None = None,
         middleware: Sequence[Middleware] = (),
@@ -135,7 +136,7 @@ class Job(JobVerbs[P, R], Generic[P, R]):
         self.unique = _instance("unique", unique, Unique)
         self.keep = _instance("keep", keep, Keep)
         self.ttl = None if ttl is None else checked_seconds("ttl", ttl, positive=True)
-        if not isinstance(dead_letter, bool):
+        if not isinstance(dead_letter, bool | DeadLetter):
             checked_name("dead_letter", dead_letter)
         self.dead_letter = dead_letter
         self.transactional = transactional
@@ -193,8 +194,13 @@ class Job(JobVerbs[P, R], Generic[P, R]):
 
     def death(self, reason: DeathReason) -> Death:
         """How a task of this job dies."""
-        filed_under = self.dead_letter if isinstance(self.dead_letter, str) else None
-        return Death(reason, is_letter=bool(self.dead_letter), queue=filed_under)
+        match self.dead_letter:
+            case DeadLetter() as kept:
+                return Death(reason, queue=kept.queue, alert=kept.raised)
+            case str() as queue:
+                return Death(reason, queue=queue)
+            case kept_at_all:
+                return Death(reason, is_letter=kept_at_all)
 
     def join(self, catalog: Home) -> None:
         """Belong to *catalog*, which has added this job."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypedDict
 
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.dead_letter import DeadLetter
 from app.domain.jobs.keep import Keep
 from app.domain.jobs.unique import Unique
 from app.domain.retries import RetryPolicy, ShouldRetry
@@ -53,7 +54,7 @@ class JobOptions(TypedDict, total=False):
     unique: Unique | None
     keep: Keep | None
     ttl: float | timedelta | None
-    dead_letter: bool | str
+    dead_letter: bool | str | DeadLetter
     transactional: bool
     isolation: Isolation | None
     middleware: Sequence[Middleware]

@@ -20,15 +20,27 @@ class DeathReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """A task to be enqueued with a death; its payload says who died of what."""
+
+    type: str
+    max_attempts: int
+    queue: str = "default"
+    priority: int = 0
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Death:
     """What is stored beside the end of a task.
 
-    ``is_letter`` keeps it as a dead letter, filed under ``queue`` (None: the task's own).
+    ``is_letter`` keeps it as a dead letter, filed under ``queue`` (None: the task's own), and ``alert`` goes with it.
     """
 
     reason: DeathReason
     is_letter: bool = True
     queue: str | None = None
+    alert: Alert | None = None
 
 
 EXHAUSTED = Death(DeathReason.EXHAUSTED)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.events import TaskCancelled, TaskDeadLettered
+from app.usecases.tasks.alert import raise_alerts
 from app.usecases.transaction import Transaction
 
 
@@ -20,9 +21,11 @@ class ExpireTasks:
         expired = tx.tasks.lock_expired(self.batch)
         if not expired:
             return 0
+        deaths = {task.id: self.jobs.death(task.type, DeathReason.EXPIRED) for task in expired}
         for task in expired:
-            task.expire(self.jobs.death(task.type, DeathReason.EXPIRED), now=tx.now())
+            task.expire(deaths[task.id], now=tx.now())
         tx.tasks.save(expired)
+        raise_alerts(tx, ((task, deaths[task.id], task.error or "") for task in expired))
         if tx.is_waited_for():
             tx.announce(task.id for task in expired)
         for task in expired:

@@ -9,6 +9,7 @@ from app.domain.tasks.failures import Failure
 from app.domain.tasks.outcomes import Failed, RetryIn
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.alert import deaths_among, raise_alerts
 from app.usecases.tasks.settle import record_cancelled, record_outcome
 from app.usecases.transaction import Transaction
 
@@ -46,7 +47,9 @@ class RecoverTasks:
         registered = {worker.node.id for worker in tx.workers.all()}
         orphans = [task for task in orphans if task.worker_id not in registered]
         outcomes = {task.id: self._outcome(task) for task in orphans}
-        settled = tx.tasks.settle([Settlement(task, outcomes[task.id]) for task in orphans], taking_back=True)
+        settlements = [Settlement(task, outcomes[task.id]) for task in orphans]
+        settled = tx.tasks.settle(settlements, taking_back=True)
+        raise_alerts(tx, deaths_among(settlements, but=settled.cancelled))
         tx.wake({task.queue for task in orphans})
         if tx.is_waited_for():
             tx.announce(task_id for task_id, outcome in outcomes.items() if isinstance(outcome, Failed))

@@ -21,6 +21,7 @@ from app.domain.tasks.outcomes import Completed, Failed, GivenUp, Outcome, Relea
 from app.domain.tasks.repository import Progress, Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.alert import deaths_among, raise_alerts, raises_alert
 from app.usecases.transaction import Transaction
 
 # Of these, idle workers must hear: a task that falls due in a second, or now, would wait for their next poll.
@@ -39,6 +40,10 @@ class SettleTasks:
 
     or_cancelled: bool = True
 
+    def needs_transaction_for(self, ended: Sequence[Settlement], **_: object) -> bool:
+        """As in UnitOfWork: a death is stored together with its alert."""
+        return raises_alert(ended)
+
     def __call__(self, tx: Transaction, ended: Sequence[Settlement], *, again: bool = False) -> frozenset[TaskId]:
         """Settle and return the ids that were refused, because their lease was lost.
 
@@ -55,6 +60,7 @@ class SettleTasks:
                 _tell(tx, [one for one in refused if one.task.id in earlier.ids], earlier.at, earlier.cancelled)
                 refused = [one for one in refused if one.task.id not in earlier.ids]
             ended = [one for one in ended if one.task.id in settled.ids]
+        raise_alerts(tx, deaths_among(ended, but=cancelled))
         _tell(tx, ended, settled.at, cancelled)
         if refused and tx.wants(TaskLeaseLost):
             for one in refused:
@@ -74,6 +80,7 @@ class SettleInDoubt:
         """Whether the attempt still had its lease. *completed* is told where that is what happened, if it is given."""
         settled = tx.tasks.settle([ended])
         if settled.ids:
+            raise_alerts(tx, deaths_among([ended], but=settled.cancelled))
             _tell(tx, [ended], settled.at, settled.cancelled)
             return True
         found = tx.statistics.find(ended.task.id)
