@@ -1,11 +1,16 @@
 """A background task queue on PostgreSQL that a Python application embeds: the public names."""
 
 from app.container import TaskQueueContainer
+from app.domain.dead_letters.actions import LetterAction, LetterBulk
+from app.domain.dead_letters.errors import DeadLetterLoop, NotADeadLetter
+from app.domain.dead_letters.repository import LetterPlace
+from app.domain.dead_letters.summary import LetterGroup, LetterSummary
 from app.domain.errors import DatabaseUnavailable, InvalidInput, QueueError, SchemaMismatch
 from app.domain.jobs.answers import CancelTask, FailForGood, RetryLater, Snooze
 from app.domain.jobs.batch import BatchJob, BatchResult, ItemsFailed
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.context import TaskContext
+from app.domain.jobs.dead_letter import DeadLetter
 from app.domain.jobs.errors import (
     AttemptCancelled,
     AttemptTimedOut,
@@ -78,6 +83,8 @@ __all__ = [
     "CommitRefused",
     "Constant",
     "DatabaseUnavailable",
+    "DeadLetter",
+    "DeadLetterLoop",
     "DeathReason",
     "DuplicateJob",
     "DuplicateSchedule",
@@ -98,6 +105,11 @@ __all__ = [
     "JobNotInCatalog",
     "Keep",
     "LeaseLost",
+    "LetterAction",
+    "LetterBulk",
+    "LetterGroup",
+    "LetterPlace",
+    "LetterSummary",
     "Linear",
     "LoopIsRunning",
     "Middleware",
@@ -106,6 +118,7 @@ __all__ = [
     "NewerVersion",
     "NoDatabase",
     "NoSessionForItems",
+    "NotADeadLetter",
     "Outcome",
     "ProcessDied",
     "QueueError",

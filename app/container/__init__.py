@@ -18,6 +18,7 @@ from app.domain.connections import Connections
 from app.domain.identifiers import TaskIds
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.jobs.sessions import Sessions
+from app.domain.jobs.system import KnownJobs
 from app.domain.notifications import Notifications
 from app.domain.results import ResultNotifications
 from app.domain.schedules.schedule import Schedule
@@ -48,6 +49,16 @@ from app.infra.settings import Settings
 from app.usecases.bound import Bound
 from app.usecases.check import CheckQueue
 from app.usecases.clearing import PreviewRetention
+from app.usecases.dead_letters.bulk import ActOnLetters
+from app.usecases.dead_letters.discard import DiscardDeadLetter, DiscardDeadLetters, PurgeDeadLetters
+from app.usecases.dead_letters.export import ExportDeadLetters
+from app.usecases.dead_letters.list import (
+    CountDeadLetters,
+    FindDeadLetterAction,
+    ListDeadLetterActions,
+    ListDeadLetters,
+)
+from app.usecases.dead_letters.requeue import RequeueDeadLetter, RequeueDeadLetters
 from app.usecases.results import LookAtTasks, ResultWaiter
 from app.usecases.schedules.backfill import BackfillSchedule
 from app.usecases.schedules.create import CreateSchedule, DeleteSchedule
@@ -64,6 +75,7 @@ from app.usecases.tasks.retry import RetryTask
 from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
 from app.usecases.transaction import Transaction, UnitOfWork
 from app.worker.calls import Calls
+from app.worker.dead_letters import system_jobs
 from app.worker.here import Here
 from app.worker.runner import TaskRunner
 from app.worker.schedules import ScheduleLoop
@@ -195,6 +207,9 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     job_queue = providers.ThreadSafeSingleton(ContainerQueue)
     binding = providers.ThreadSafeSingleton(Binding, job_queue.provider)
     catalog: providers.Provider[JobCatalog] = providers.Callable(Binding.bound, binding, jobs)
+    # What those who run tasks know: the application's jobs, and the queue's own.
+    system = providers.ThreadSafeSingleton(system_jobs, unit_of_work.provider)
+    known_jobs: providers.Provider[JobCatalog] = providers.Callable(KnownJobs, catalog, system)
     services: providers.Dependency[Any] = providers.Dependency(default=providers.Object(None))
     schemas: providers.Provider[PydanticSchemas] = providers.ThreadSafeSingleton(PydanticSchemas)
     sessions: providers.Provider[Sessions] = providers.Selector(
@@ -225,7 +240,19 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         Bound, unit_of_work, enqueue
     )
     enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
-    check_queue = _bound(unit_of_work, CheckQueue, catalog, clock)
+    check_queue = _bound(unit_of_work, CheckQueue, known_jobs, clock)
+
+    act_on_letters = providers.Factory(ActOnLetters, enqueue, new_ids)
+    list_dead_letters = _bound(unit_of_work, ListDeadLetters)
+    count_dead_letters = _bound(unit_of_work, CountDeadLetters)
+    requeue_dead_letter = _bound(unit_of_work, RequeueDeadLetter, new_ids)
+    requeue_dead_letters = _bound(unit_of_work, RequeueDeadLetters, act_on_letters)
+    discard_dead_letter = _bound(unit_of_work, DiscardDeadLetter, new_ids)
+    discard_dead_letters = _bound(unit_of_work, DiscardDeadLetters, act_on_letters)
+    purge_dead_letters = _bound(unit_of_work, PurgeDeadLetters, act_on_letters)
+    list_dead_letter_actions = _bound(unit_of_work, ListDeadLetterActions)
+    find_dead_letter_action = _bound(unit_of_work, FindDeadLetterAction)
+    export_dead_letters = providers.Factory(ExportDeadLetters, unit_of_work, new_ids)
 
     scheduling = providers.Factory(
         Scheduling, settings.provided.worker_application, providers.ThreadSafeSingleton(CronSimCrons), enqueue
@@ -251,13 +278,13 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         Stint,
         unit_of_work,
         heart,
-        catalog,
+        known_jobs,
         calls.provider,
         worker_options,
         max_result=settings.provided.worker_max_payload,
     )
     run_task = providers.Factory(
-        TaskRunner, stint.provider, catalog, schemas, providers.Factory(EnqueueTask, enqueue), signals
+        TaskRunner, stint.provider, known_jobs, schemas, providers.Factory(EnqueueTask, enqueue), signals
     )
 
     job_queue.add_args(jobs, schemas)
@@ -281,7 +308,7 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         Worker,
         unit_of_work,
         heart,
-        catalog,
+        known_jobs,
         calls.provider,
         worker_options,
         notifications=notifications,

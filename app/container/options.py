@@ -21,4 +21,5 @@ def options_of(settings: Settings) -> WorkerOptions:
         process_tasks=settings.worker_process_tasks,
         poison_after=settings.worker_poison_after,
         retention=settings.worker_retention,
+        dead_letter_ttl=settings.worker_dead_letter_ttl,
     )

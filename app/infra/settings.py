@@ -132,6 +132,9 @@ class Settings(BaseSettings):
     worker_retention: Retention = Field(
         KEEP_ALL, description="as in completed=7d, failed=30d; unset: what has ended stays"
     )
+    worker_dead_letter_ttl: Seconds | None = Field(
+        None, description="seconds or 90d, after which dead letters are removed; unset: they are kept"
+    )
     worker_id: str = Field(default_factory=_here, max_length=200)
     worker_queues: Names = ()
     worker_task_types: Patterns = ()
@@ -183,6 +186,7 @@ class Settings(BaseSettings):
         "worker_processes",
         "worker_cpu_processes",
         "worker_process_memory",
+        "worker_dead_letter_ttl",
         mode="before",
     )
     @classmethod

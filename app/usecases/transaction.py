@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from app.domain.clearing import Clearing
+from app.domain.dead_letters.repository import DeadLetters
 from app.domain.health import QueueHealth
 from app.domain.identifiers import TaskId
 from app.domain.results import TaskResults
@@ -54,6 +55,9 @@ class Transaction(Protocol):
 
     @property
     def schedules(self) -> Schedules: ...
+
+    @property
+    def dead_letters(self) -> DeadLetters: ...
 
     def now(self) -> datetime:
         """The moment of this transaction, by the database's clock; asked for once."""

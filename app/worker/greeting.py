@@ -9,9 +9,13 @@ _log = logging.getLogger("app.worker")
 
 
 def say_what_runs(node: WorkerNode, jobs: JobCatalog, patterns: tuple[str, ...]) -> None:
-    """Which of *jobs* the worker runs, of those that fit *patterns*; a warning when that is nothing."""
-    if node.types:
-        _log.info("Worker %s runs %s", node.id, ", ".join(node.types))
+    """Which of *jobs* the worker runs, of those that fit *patterns*; a warning when that is nothing.
+
+    The queue's own jobs, which every worker runs, go without saying.
+    """
+    jobs = jobs.application
+    if types := jobs.types(patterns):
+        _log.info("Worker %s runs %s", node.id, ", ".join(types))
     elif len(jobs):
         known = ", ".join(jobs.types())
         _log.warning("Worker %s runs nothing: %s fits none of its jobs, %s", node.id, ", ".join(patterns), known)

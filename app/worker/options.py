@@ -14,7 +14,8 @@ class WorkerOptions:
     ones (``stale_check_interval``), how long running attempts have when it stops (``shutdown_grace``), and how long
     handlers in threads and processes have to end by themselves when their task is cancelled (``cancel_grace``).
 
-    A task that cost ``poison_after`` workers their lives is given up. What has ended is kept as ``retention`` says.
+    A task that cost ``poison_after`` workers their lives is given up. What has ended is kept as ``retention`` says,
+    dead letters until they are ``dead_letter_ttl`` seconds old (None: for good).
 
     Handlers that are isolated run in ``cpu_processes`` processes at most (None: one for each core), of which each may
     take ``process_memory`` bytes of address space (None: any) and is replaced after ``process_tasks`` tasks.
@@ -35,3 +36,4 @@ class WorkerOptions:
     process_tasks: int = 1000
     poison_after: int = 3
     retention: RetentionRules = KEEP_ALL
+    dead_letter_ttl: float | None = None

@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from app.domain.errors import DatabaseUnavailable, QueueError
+from app.domain.identifiers import TaskIds
 from app.domain.jobs.job import Job
 from app.domain.retention_rules import KEEP_ALL, RetentionRules
 from app.domain.upkeep import StepDone, UpkeepForbidden, Vacuum
+from app.usecases.dead_letters.discard import PurgeSomeLetters
 from app.usecases.transaction import UnitOfWork
 from app.usecases.uniques import ClearUniques
 from app.usecases.upkeep import DropDays, FoldTallies, MakeDays, NoteUpkeep
@@ -29,6 +31,8 @@ INTERVAL = 60.0
 
 MOST_CLEARED = 100
 """Batches of unique keys looked at in one round, as long as they are worth it."""
+MOST_PURGED = 50
+"""Batches of dead letters removed in one round."""
 WORTH = 10
 """One in so many keys must be stale for the next batch to be looked at in the same round."""
 
@@ -53,11 +57,14 @@ class UpkeepLoop:
         vacuum: Vacuum,
         jobs: Iterable[Job[Any, Any]] = (),
         rules: RetentionRules = KEEP_ALL,
+        *,
+        dead_letter_ttl: float | None = None,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._vacuum = vacuum
         self._retention = RetentionRounds(unit_of_work, jobs)
         self._clearing = ClearingRounds(unit_of_work, rules)
+        self._purge = None if dead_letter_ttl is None else PurgeSomeLetters(dead_letter_ttl, TaskIds())
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._forbidden: set[str] = set()
@@ -68,6 +75,7 @@ class UpkeepLoop:
             "clear unique keys": self._clear_uniques,
             "remove what jobs do not keep": self._remove_unkept,
             "clear days": self._clear_days,
+            "purge dead letters": self._purge_letters,
             "drop empty days": self._drop_days,
             "vacuum": self._vacuum_hot_tables,
         }
@@ -162,6 +170,18 @@ class UpkeepLoop:
             _log.info("Moved %d ended task(s) out of days that are to go", done.moved)
         if done.forbidden is not None:
             raise done.forbidden
+
+    def _purge_letters(self) -> None:
+        if self._purge is None:
+            return
+        total, action_id = 0, None
+        for _ in range(MOST_PURGED):
+            removed, action_id = self._unit_of_work.run(self._purge, action_id)
+            total += removed
+            if self._stopping.is_set() or removed < self._purge.batch:
+                break
+        if total:
+            _log.info("Removed %d dead letter(s) that are too old", total)
 
     def _drop_days(self) -> None:
         if days := self._unit_of_work.run(DropDays()):

@@ -113,7 +113,7 @@ class Worker:
             heart, jobs, self._heartbeat, recover, interval=options.stale_check_interval, lease=options.lease
         )
 
-        self.upkeep = UpkeepLoop(heart, vacuum, jobs, options.retention)
+        self.upkeep = UpkeepLoop(heart, vacuum, jobs, options.retention, dead_letter_ttl=options.dead_letter_ttl)
 
     @property
     def id(self) -> str:

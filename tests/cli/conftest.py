@@ -31,7 +31,8 @@ def database_url(_common_url: str) -> str:
     """One migrated database for all tests of the command line, which are many; it is empty when a test begins."""
     with psycopg.connect(_common_url, autocommit=True) as connection:
         connection.execute(
-            "TRUNCATE worker.tasks, worker.finished, worker.tallies, worker.workers, worker.schedules, worker.ticks"
+            "TRUNCATE worker.tasks, worker.finished, worker.tallies, worker.workers, worker.schedules, worker.ticks,"
+            " worker.dead_letter_actions"
         )
     return _common_url
 

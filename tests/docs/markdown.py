@@ -8,6 +8,7 @@ README = ROOT / "README.md"
 JOBS = ROOT / "docs" / "jobs.md"
 FAILURE = ROOT / "docs" / "failure.md"
 SCHEDULES = ROOT / "docs" / "schedules.md"
+DEAD_LETTERS = ROOT / "docs" / "dead-letters.md"
 PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.markdown import FAILURE, JOBS, README, SCHEDULES, blocks, commands
+from tests.docs.markdown import DEAD_LETTERS, FAILURE, JOBS, README, SCHEDULES, blocks, commands
 from tests.docs.shell import environment
 
 LINES = 20
@@ -86,6 +86,20 @@ def test_the_whole_schedule_of_its_page_ticks(empty_database_url: str, tmp_path:
     assert ["nightly-report: paused\n", "nightly-report: 5 task(s) enqueued\n"] == [told[1], told[4]]
     assert told[3].endswith("report:nightly: enqueued\n")
     assert "manual" in told[5]
+
+
+def test_the_dead_letter_of_its_page_comes_back(empty_database_url: str, tmp_path: Path) -> None:
+    """It dies, somebody is told, and it is found and put back."""
+    [program] = blocks(DEAD_LETTERS, "python")
+    (tmp_path / "deaths.py").write_text(program)
+
+    printed = _run([sys.executable, "deaths.py"], tmp_path, environment(DATABASE_URL=empty_database_url))
+
+    assert [
+        "card:charge is rejected: FailForGood: the card was stolen",
+        "True {'order': 7} 1",
+        "pending 0 1",
+    ] == printed.splitlines()
 
 
 def _run(command: list[str], folder: Path, surroundings: dict[str, str]) -> str:

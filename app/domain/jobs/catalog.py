@@ -1,7 +1,7 @@
 """JobCatalog: every job an application knows, by type."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, Protocol, TypeVar, Unpack, overload
 
@@ -48,7 +48,7 @@ class JobCatalog:
         after: Sequence[After] = (),
         on_error: Sequence[OnError] = (),
     ) -> None:
-        self._jobs: dict[str, Job[Any, Any]] = {}
+        self._jobs: MutableMapping[str, Job[Any, Any]] = {}
         self._schedules: dict[str, ScheduleDefinition] = {}
         self._of: tuple[JobCatalog, ...] = ()
         self._queue: Callable[[], JobQueue] | None = None
@@ -164,6 +164,16 @@ class JobCatalog:
                     raise DuplicateSchedule(key)
                 found[key] = definition
         return tuple(found.values())
+
+    @property
+    def by_type(self) -> MutableMapping[str, Job[Any, Any]]:
+        """The jobs themselves, for a view of them."""
+        return self._jobs
+
+    @property
+    def application(self) -> "JobCatalog":
+        """What of it the application has defined: all of it, but see KnownJobs."""
+        return self
 
     def get(self, type: str) -> Job[Any, Any] | None:
         return self._jobs.get(type)

@@ -166,6 +166,11 @@ class WorkerTask:
         self.is_dead_letter = False
         self._put_back(now, 0)
 
+    def requeue(self, *, now: datetime) -> None:
+        """Come back from the dead letters, with the whole budget, due now; its errors are kept."""
+        self.retry(reset_attempts=True, now=now)
+        self.requeues += 1
+
     def snapshot(self) -> Self:
         """A copy that later changes of this task do not reach, for events."""
         copied = copy.copy(self)

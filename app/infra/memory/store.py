@@ -7,6 +7,7 @@ from datetime import datetime
 from heapq import merge
 from typing import Generic, TypeVar
 
+from app.domain.dead_letters.actions import ActionId, LetterAction
 from app.domain.identifiers import TaskId
 from app.domain.schedules.run import ScheduleRun
 from app.domain.schedules.schedule import Schedule
@@ -41,6 +42,7 @@ class MemoryStore:
         self.uniques: dict[str, Holding] = {}
         self.schedules: dict[tuple[str, str], Schedule] = {}
         self.ticks: dict[tuple[str, str, datetime], ScheduleRun] = {}
+        self.letter_actions: dict[ActionId, LetterAction] = {}
         self.claimable: list[WorkerTask] = []
         """The tasks that may be claimed once they are due, kept in the order of a claim."""
         self.listeners: list[Callable[[str], None]] = []
@@ -67,6 +69,9 @@ class MemoryStore:
                 self.workers[worker_id] = worker
         _merge(self.schedules, draft.schedules)
         _merge(self.ticks, draft.ticks)
+        self.letter_actions.update(
+            (action_id, action) for action_id, _, action in draft.letter_actions.changes() if action is not None
+        )
         return late
 
     def _merge_uniques(self, draft: "Draft") -> set[TaskId]:
@@ -155,6 +160,9 @@ class Draft:
         )
         self.ticks: Overlay[tuple[str, str, datetime], ScheduleRun] = Overlay(
             store.ticks, [draft.ticks for draft in earlier]
+        )
+        self.letter_actions: Overlay[ActionId, LetterAction] = Overlay(
+            store.letter_actions, [draft.letter_actions for draft in earlier]
         )
 
     def claimable(self) -> Iterator[WorkerTask]:

@@ -15,6 +15,7 @@ from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold, waiting
 from app.infra.memory.clearing import MemoryClearing
+from app.infra.memory.dead_letters import MemoryDeadLetters
 from app.infra.memory.health import MemoryHealth
 from app.infra.memory.results import MemoryResults
 from app.infra.memory.retention import MemoryRetention
@@ -67,6 +68,10 @@ class MemoryTransaction:
     @property
     def schedules(self) -> MemorySchedules:
         return MemorySchedules(self.draft, self.now)
+
+    @property
+    def dead_letters(self) -> MemoryDeadLetters:
+        return MemoryDeadLetters(self.draft, self.now)
 
     def now(self) -> datetime:
         if self._now is None:

@@ -10,6 +10,7 @@ from app.domain.identifiers import TaskId
 from app.domain.tasks.durations import quantile
 from app.domain.tasks.statistics import Grouping, GroupStats, TaskFilter, TaskStats
 from app.domain.tasks.task import WorkerTask
+from app.infra.postgres.patterns import like
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import finished, tallies, tasks
 from app.infra.postgres.tasks.rows import columns_of, to_task
@@ -77,13 +78,7 @@ def _newest_in(table: Table, wanted: TaskFilter) -> Any:
     if wanted.status is not None:
         statement = statement.where(table.c.status == str(wanted.status))
     if wanted.type is not None:
-        statement = statement.where(table.c.type.like(_like(wanted.type), escape="\\"))
+        statement = statement.where(table.c.type.like(like(wanted.type), escape="\\"))
     if wanted.queue is not None:
         statement = statement.where(table.c.queue == wanted.queue)
     return select(statement.subquery())
-
-
-def _like(pattern: str) -> str:
-    """A LIKE pattern in which ``*`` alone is special."""
-    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%")

@@ -275,3 +275,21 @@ ticks = Table(
     PrimaryKeyConstraint("application", "schedule", "tick", name="ticks_pkey"),
     Index("ticks_waiting", "application", "schedule", "tick", postgresql_where=text("state = 'waiting'")),
 )
+
+# What somebody did about dead letters, for those who ask later. A row for each action, whatever number it was about.
+dead_letter_actions = Table(
+    "dead_letter_actions",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("actor", Text),
+    Column("filter", JSON, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
+    Column("task_id", Uuid),
+    Column("ended_at", Moment),
+    PrimaryKeyConstraint("id", name="dead_letter_actions_pkey"),
+)

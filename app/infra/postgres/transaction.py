@@ -6,6 +6,7 @@ from datetime import datetime
 from app.domain.identifiers import TaskId
 from app.domain.tasks.events import TaskEvent
 from app.infra.postgres.clearing import PostgresClearing
+from app.infra.postgres.dead_letters import PostgresDeadLetters
 from app.infra.postgres.health import PostgresHealth
 from app.infra.postgres.hints import Hints
 from app.infra.postgres.results import PostgresResults
@@ -57,6 +58,10 @@ class PostgresTransaction:
     @property
     def schedules(self) -> PostgresSchedules:
         return PostgresSchedules(self._statements)
+
+    @property
+    def dead_letters(self) -> PostgresDeadLetters:
+        return PostgresDeadLetters(self._statements)
 
     def now(self) -> datetime:
         if self._now is None:

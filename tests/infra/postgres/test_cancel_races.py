@@ -61,7 +61,7 @@ class Race:
         """What the second gets, who waits for the first to commit."""
         with ThreadPoolExecutor(1) as thread:
             with self.before_the_commit_of(*first):
-                answer: Future[Any] = thread.submit(self.unit_of_work.run, *second)
+                answer: Future[Any] = thread.submit(lambda: self.unit_of_work.run(*second))
                 until(lambda: somebody_waits(self.engine))
                 assert not answer.done()
             return answer.result(20)
