@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.cli.dead_letters import add_dead_letters
 from app.cli.schedules import add_schedules
 from app.domain.errors import InvalidInput
 from app.domain.moments import duration
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     cleanup.add_argument("--older-than", type=_typed(duration), required=True, metavar="7d")
     verb("retention", "Say what WORKER_RETENTION would have removed now; nothing is.")
     add_schedules(verb, _moment)
+    add_dead_letters(verb, moment_of=_moment, positive=_positive)
     verb("check", "Say what is wrong, if anything; exit code 1 then.")
     return root
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from app.cli.check import check
+from app.cli.dead_letters import dead_letters
 from app.cli.printing import as_json, breakdown, counts_as_json, group_as_json, print_json, story, table
 from app.cli.queue import Queue
 from app.cli.retention import retention
@@ -100,6 +101,7 @@ VERBS: dict[str, Callable[[Queue, argparse.Namespace], int]] = {
     "stats": stats,
     "cleanup": cleanup,
     "retention": retention,
+    "dead-letters": dead_letters,
     "check": check,
     "schedules": schedules,
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.docs.markdown import README, ROOT, blocks, commands
+from tests.docs.markdown import DEAD_LETTERS, README, ROOT, blocks, commands
 from tests.docs.shell import environment
 
 PATIENCE = 60.0
@@ -46,6 +46,21 @@ def test_every_command_of_the_operations_page_runs(database_url: str, tmp_path: 
     }
 
     assert expected == ends
+
+
+def test_every_command_about_dead_letters_runs(database_url: str, tmp_path: Path) -> None:
+    """Each ends with 0, on a queue that has none."""
+    surroundings = environment(DATABASE_URL=database_url)
+
+    ends = {
+        command: subprocess.run(
+            shlex.split(command), check=False, cwd=tmp_path, env=surroundings, capture_output=True, timeout=PATIENCE
+        ).returncode
+        for command in commands(DEAD_LETTERS)
+    }
+
+    assert dict.fromkeys(commands(DEAD_LETTERS), 0) == ends
+    assert 7 == len(ends)
 
 
 @contextmanager

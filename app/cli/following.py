@@ -1,0 +1,81 @@
+"""Following: waiting for the task that works through many dead letters, or running it in this process."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from app.cli.progress import ProgressBar
+from app.cli.queue import Queue
+from app.domain.dead_letters.actions import LetterAction
+from app.domain.errors import QueueError
+from app.domain.identifiers import TaskId
+from app.domain.tasks.errors import TaskHeld
+from app.domain.tasks.task import WorkerTask
+
+LOOK = 0.2
+"""Seconds from one look to the next."""
+
+
+def is_served(queue: Queue, task_id: TaskId) -> bool:
+    """Whether a worker is alive that takes such tasks, from that queue."""
+    task = queue.find_task().execute(task_id)
+    nodes = [worker.node for worker in queue.check_queue().execute().workers if not worker.is_late]
+    return task.status.is_final or any(
+        task.type in node.types and (not node.queues or task.queue in node.queues) for node in nodes
+    )
+
+
+def follow(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> tuple[LetterAction, WorkerTask]:
+    """*action* and its task when that has ended, in the hands of a worker."""
+    with ProgressBar(label, quiet=quiet) as bar:
+        while not (task := _task_of(queue, action)).status.is_final:
+            _draw(queue, action, bar)
+            time.sleep(LOOK)
+        return _draw(queue, action, bar), task
+
+
+def run_here(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> tuple[LetterAction, WorkerTask]:
+    """The same, run in this process, unless a worker has taken it already."""
+    with ProgressBar(label, quiet=quiet) as bar:
+        drawing = _Drawing(lambda: _draw(queue, action, bar))
+        try:
+            if action.task_id is not None:
+                queue.run_task().execute(action.task_id)
+        except TaskHeld:
+            drawing.end()
+            return follow(queue, action, label=label, quiet=quiet)
+        finally:
+            drawing.end()
+        return _draw(queue, action, bar), _task_of(queue, action)
+
+
+class _Drawing:
+    """Draws now and then, from a thread of its own, while this one is busy."""
+
+    def __init__(self, draw: Callable[[], object]) -> None:
+        self._draw = draw
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="app-progress", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(LOOK):
+            with suppress(QueueError):  # it is only drawn later
+                self._draw()
+
+
+def _task_of(queue: Queue, action: LetterAction) -> WorkerTask:
+    if action.task_id is None:
+        raise ValueError(f"action {action.id} has no task")
+    return queue.find_task().execute(action.task_id)
+
+
+def _draw(queue: Queue, action: LetterAction, bar: ProgressBar) -> LetterAction:
+    now = queue.find_dead_letter_action().execute(action.id)
+    bar.draw(now.done + now.skipped, now.total)
+    return now
