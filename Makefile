@@ -75,6 +75,9 @@ bench-retention: $(READY)  ## what claims and settlements feel of a day of a mil
 bench-schedules: $(READY)  ## how late schedules are with five workers, and that each tick gets one task
 	$(BIN)/python -m benchmarks.schedules $(ARGS)
 
+bench-letters: $(READY)  ## requeue 100,000 dead letters, with a kill -9 in the middle (ARGS="--letters 10000")
+	$(BIN)/python -m benchmarks.dead_letters $(ARGS)
+
 # --- not listed ---
 
 format-check: $(READY)
