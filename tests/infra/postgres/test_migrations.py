@@ -22,7 +22,7 @@ from app.infra.settings import Settings
 from tests.infra.postgres.callers import TYPE, async_engine_of, engine_of, until
 
 ROOT = Path(__file__).parents[3]
-HEAD = "0004"
+HEAD = max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("0*.py"))
 THINGS = text(
     "SELECT n.nspname, kind, name FROM pg_namespace n JOIN ("
     " SELECT relnamespace AS ns, 'relation' AS kind, relname AS name FROM pg_class"
