@@ -1,12 +1,13 @@
 """TaskQueueContainer: the composition root, which an application's own container embeds."""
 
-import asyncio
-from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 from dependency_injector import containers, providers
 
+from app.container.binding import bound
 from app.container.catalogs import load_jobs
+from app.container.closing import aclose_queue, close_queue
 from app.container.engines import Engines
 from app.container.examples import examples_of
 from app.container.injection import ContainerServices
@@ -73,7 +74,7 @@ from app.usecases.tasks.enqueue import EnqueueTask, EnqueueTasks
 from app.usecases.tasks.find import FindTask, ListTasks
 from app.usecases.tasks.retry import RetryTask
 from app.usecases.tasks.stats import GetTaskBreakdown, GetTaskStats
-from app.usecases.transaction import Transaction, UnitOfWork
+from app.usecases.transaction import UnitOfWork
 from app.worker.calls import Calls
 from app.worker.dead_letters import system_jobs
 from app.worker.here import Here
@@ -81,32 +82,6 @@ from app.worker.runner import TaskRunner
 from app.worker.schedules import ScheduleLoop
 from app.worker.stint import Stint
 from app.worker.worker import Worker
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _bound(
-    unit_of_work: providers.Provider[UnitOfWork],
-    use_case: Callable[..., Callable[Concatenate[Transaction, P], R]],
-    *args: Any,
-    **kwargs: Any,
-) -> providers.Provider[Bound[P, R]]:
-    return providers.Factory(Bound, unit_of_work, providers.Factory(use_case, *args, **kwargs))
-
-
-def _close(signals: TaskSignals, waiter: ResultWaiter, herald: Herald, engines: Engines) -> None:
-    signals.close()
-    waiter.close()
-    herald.flush()
-    engines.close()
-
-
-async def _aclose(signals: TaskSignals, waiter: ResultWaiter, herald: Herald, engines: Engines) -> None:
-    await signals.aclose()
-    await asyncio.to_thread(waiter.close)
-    await herald.aflush()
-    await engines.aclose()
 
 
 class TaskQueueContainer(containers.DeclarativeContainer):
@@ -178,25 +153,24 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         postgres=providers.Factory(Migrations, engines.provided.sync, settings.provided.worker_schema),
         memory=providers.Factory(MemoryMigrations),
     )
-
     vacuum: providers.Provider[Vacuum] = providers.Selector(
         where,
         postgres=providers.Factory(PostgresVacuum, engines.provided.apart, settings.provided.worker_schema),
         memory=providers.Factory(MemoryUpkeep),
     )
 
-    cancel_task = _bound(unit_of_work, CancelTask)
-    retry_task = _bound(unit_of_work, RetryTask)
-    find_task = _bound(unit_of_work, FindTask)
-    list_tasks = _bound(unit_of_work, ListTasks)
-    get_task_stats = _bound(unit_of_work, GetTaskStats)
-    get_task_breakdown = _bound(unit_of_work, GetTaskBreakdown)
-    cleanup_tasks = _bound(unit_of_work, CleanupTasks)
-    preview_retention = _bound(unit_of_work, PreviewRetention, settings.provided.worker_retention)
+    cancel_task = bound(unit_of_work, CancelTask)
+    retry_task = bound(unit_of_work, RetryTask)
+    find_task = bound(unit_of_work, FindTask)
+    list_tasks = bound(unit_of_work, ListTasks)
+    get_task_stats = bound(unit_of_work, GetTaskStats)
+    get_task_breakdown = bound(unit_of_work, GetTaskBreakdown)
+    cleanup_tasks = bound(unit_of_work, CleanupTasks)
+    preview_retention = bound(unit_of_work, PreviewRetention, settings.provided.worker_retention)
 
     # By their providers: a queue of which no result is waited for makes neither.
     result_waiter = providers.ThreadSafeSingleton(
-        ResultWaiter, _bound(unit_of_work, LookAtTasks).provider, result_notifications.provider
+        ResultWaiter, bound(unit_of_work, LookAtTasks).provider, result_notifications.provider
     )
 
     examples = providers.Callable(examples_of, settings, get_task_stats, list_tasks)
@@ -239,19 +213,19 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     enqueue_tasks: providers.Provider[Bound[[Iterable[NewTask]], list[WorkerTask]]] = providers.Factory(
         Bound, unit_of_work, enqueue
     )
-    enqueue_task = _bound(unit_of_work, EnqueueTask, enqueue)
-    check_queue = _bound(unit_of_work, CheckQueue, known_jobs, clock)
+    enqueue_task = bound(unit_of_work, EnqueueTask, enqueue)
+    check_queue = bound(unit_of_work, CheckQueue, known_jobs, clock)
 
     act_on_letters = providers.Factory(ActOnLetters, enqueue, new_ids)
-    list_dead_letters = _bound(unit_of_work, ListDeadLetters)
-    count_dead_letters = _bound(unit_of_work, CountDeadLetters)
-    requeue_dead_letter = _bound(unit_of_work, RequeueDeadLetter, new_ids)
-    requeue_dead_letters = _bound(unit_of_work, RequeueDeadLetters, act_on_letters)
-    discard_dead_letter = _bound(unit_of_work, DiscardDeadLetter, new_ids)
-    discard_dead_letters = _bound(unit_of_work, DiscardDeadLetters, act_on_letters)
-    purge_dead_letters = _bound(unit_of_work, PurgeDeadLetters, act_on_letters)
-    list_dead_letter_actions = _bound(unit_of_work, ListDeadLetterActions)
-    find_dead_letter_action = _bound(unit_of_work, FindDeadLetterAction)
+    list_dead_letters = bound(unit_of_work, ListDeadLetters)
+    count_dead_letters = bound(unit_of_work, CountDeadLetters)
+    requeue_dead_letter = bound(unit_of_work, RequeueDeadLetter, new_ids)
+    requeue_dead_letters = bound(unit_of_work, RequeueDeadLetters, act_on_letters)
+    discard_dead_letter = bound(unit_of_work, DiscardDeadLetter, new_ids)
+    discard_dead_letters = bound(unit_of_work, DiscardDeadLetters, act_on_letters)
+    purge_dead_letters = bound(unit_of_work, PurgeDeadLetters, act_on_letters)
+    list_dead_letter_actions = bound(unit_of_work, ListDeadLetterActions)
+    find_dead_letter_action = bound(unit_of_work, FindDeadLetterAction)
     export_dead_letters = providers.Factory(ExportDeadLetters, unit_of_work, new_ids)
 
     scheduling = providers.Factory(
@@ -264,13 +238,13 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     schedule_once: providers.Provider[Bound[..., WorkerTask]] = providers.Factory(
         Bound, unit_of_work, providers.Factory(ScheduleOnce, scheduling)
     )
-    pause_schedule = _bound(unit_of_work, PauseSchedule, scheduling)
-    resume_schedule = _bound(unit_of_work, ResumeSchedule, scheduling)
-    delete_schedule = _bound(unit_of_work, DeleteSchedule, scheduling)
-    run_schedule_now = _bound(unit_of_work, RunScheduleNow, scheduling)
-    list_schedules = _bound(unit_of_work, ListSchedules, scheduling)
-    backfill_schedule = _bound(unit_of_work, BackfillSchedule, scheduling)
-    get_schedule_history = _bound(unit_of_work, GetScheduleHistory, scheduling)
+    pause_schedule = bound(unit_of_work, PauseSchedule, scheduling)
+    resume_schedule = bound(unit_of_work, ResumeSchedule, scheduling)
+    delete_schedule = bound(unit_of_work, DeleteSchedule, scheduling)
+    run_schedule_now = bound(unit_of_work, RunScheduleNow, scheduling)
+    list_schedules = bound(unit_of_work, ListSchedules, scheduling)
+    backfill_schedule = bound(unit_of_work, BackfillSchedule, scheduling)
+    get_schedule_history = bound(unit_of_work, GetScheduleHistory, scheduling)
     schedule_definitions = providers.Factory(Definitions, scheduling, settings.provided.worker_schedules)
 
     worker_options = providers.Callable(options_of, settings)
@@ -322,5 +296,5 @@ class TaskQueueContainer(containers.DeclarativeContainer):
 
     listeners = providers.Callable(connect_listeners, settings.provided.worker_listeners, signals)
 
-    close = providers.Callable(_close, signals, result_waiter, herald, engines)
-    aclose = providers.Callable(_aclose, signals, result_waiter, herald, engines)
+    close = providers.Callable(close_queue, signals, result_waiter, herald, engines)
+    aclose = providers.Callable(aclose_queue, signals, result_waiter, herald, engines)

@@ -28,12 +28,11 @@ FIRST_STEP, LONGEST_STEP = 0.05, 1.0
 """Seconds from one look at a task to the next; the last is what a notification that got lost costs."""
 ASK_INTERVAL = 20.0
 """Seconds from one "somebody waits" to the next; workers believe it for a minute."""
-_ASK_PAUSE = 1.0
+_ASK_PAUSE, _IDLE = 1.0, 10.0
 REST = 0.005
 """Seconds between two looks: what comes meanwhile goes into the next."""
 _GRACE = 1.0
 """Seconds after which a look that was to be the last one is not waited for any more: the database hangs."""
-_IDLE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +246,7 @@ class ResultWaiter:
         for task in seen.ended:
             for wait in self._taken([task.id]):
                 wait.answer.set_result(task.snapshot())
-        # Not those that have ended: who was just answered may have come back for the same, and is looked for anew.
+        # Not what has ended: who was just answered may have come back for the same.
         for wait in self._taken(set(ids) - seen.going_on.keys() - {task.id for task in seen.ended}):
             wait.answer.set_exception(TaskNotFound(wait.task_id))
         waits = self._waiting_for(seen.going_on)

@@ -14,7 +14,7 @@ class Hearing:
     """What the listener for notifications and the heartbeat call, each from a thread of its own, from ``attach`` on.
 
     *wake* is called with the name of a queue of which there is something to see, *cancel* with running tasks that were
-    cancelled, *lost* with the id of a worker that was taken for dead, *reschedule* when schedules have changed.
+    cancelled, *lost* with the id of a worker that was taken for dead.
     """
 
     def __init__(
@@ -23,13 +23,11 @@ class Hearing:
         wake: Callable[[str], None] = lambda queue: None,
         cancel: Callable[[Sequence[TaskId]], None],
         lost: Callable[[str], None],
-        reschedule: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.wake = self._brought(wake)
         self.cancel = self._brought(cancel)
         self.lost = self._brought(lost)
-        self.reschedule = self._brought(reschedule)
 
     def attach(self) -> None:
         """From now on the running loop is where all this is called."""

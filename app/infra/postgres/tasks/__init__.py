@@ -33,13 +33,13 @@ from app.infra.postgres.tasks.operate import (
     save_parameters,
 )
 from app.infra.postgres.tasks.remove import remove_finished
+from app.infra.postgres.tasks.report import REPORT, progress_parameters
 from app.infra.postgres.tasks.rows import to_task
 from app.infra.postgres.tasks.settle import (
     COMPLETE,
     FINISH,
     FINISH_CANCELLED,
     PUT_BACK,
-    REPORT,
     SETTLED_BEFORE,
     accepted,
     by_id,
@@ -47,7 +47,6 @@ from app.infra.postgres.tasks.settle import (
     finish_cancelled_parameters,
     finish_parameters,
     lease_parameters,
-    progress_parameters,
     put_back_parameters,
 )
 

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     JSON,
     BigInteger,
     ColumnElement,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
-    any_,
     bindparam,
     case,
     cast,
@@ -49,21 +47,21 @@ _RUNNING = str(TaskStatus.RUNNING)
 _COMPLETED = str(TaskStatus.COMPLETED)
 _CANCELLED = str(TaskStatus.CANCELLED)
 
-_LEASE: dict[str, Any] = {"id": Uuid, "lease_seq": BigInteger}
+LEASE: dict[str, Any] = {"id": Uuid, "lease_seq": BigInteger}
 
 # By one in the place of a worker that died, as its next claim would: see WorkerTask.take_back.
 _raised = tasks.c.lease_seq + bindparam("raised", type_=Integer)
 
 
-def _holds_lease(given: ValuesById) -> Any:
-    return and_(given.names(tasks.c.id), _fenced(given))
+def holds_lease(given: ValuesById) -> Any:
+    return and_(given.names(tasks.c.id), fenced(given))
 
 
 _was_cancelled = tasks.c.cancel_requested_at.is_not(None)
 """While it ran: however it ends, it ends cancelled."""
 
 
-def _fenced(given: ValuesById) -> Any:
+def fenced(given: ValuesById) -> Any:
     return and_(
         tasks.c.lease_seq == given.of(tasks.c.id, "lease_seq"),  # the fence: a newer claim wins
         tasks.c.status == _RUNNING,
@@ -77,7 +75,7 @@ def _errors_with(failure: ColumnElement[Any]) -> Any:
     return case((failure.is_(None), tasks.c.errors), else_=kept.op("||")(func.jsonb_build_array(entry)))
 
 
-def _checkpoint(given: ValuesById) -> Any:
+def checkpoint_of(given: ValuesById) -> Any:
     return func.coalesce(cast(given.of(tasks.c.id, "checkpoint"), JSON), tasks.c.checkpoint)
 
 
@@ -100,14 +98,14 @@ _ENDED = {"line": Text, "failure": Text, "checkpoint": Text}
 
 def _finish() -> Any:
     """The end of a task that did not complete."""
-    ended = ValuesById("ended", **_LEASE, **_ENDED, status=Text, reason=Text, letter_queue=Text, shelf=SmallInteger)
+    ended = ValuesById("ended", **LEASE, **_ENDED, status=Text, reason=Text, letter_queue=Text, shelf=SmallInteger)
     own = {name: ended.of(tasks.c.id, name) for name in ("reason", "letter_queue", "shelf")}
     return _ends(ended, ~_was_cancelled, own, status=ended.of(tasks.c.id, "status"))
 
 
 def _finish_cancelled() -> Any:
     """The end of a task that was cancelled while it ran; why, was stored then."""
-    ended = ValuesById("ended", **_LEASE, **_ENDED)
+    ended = ValuesById("ended", **LEASE, **_ENDED)
     own = {"reason": null(), "letter_queue": null(), "shelf": literal(Shelf.DAYS, SmallInteger)}
     return _ends(ended, _was_cancelled, own, status=literal(_CANCELLED, Text), error=tasks.c.error)
 
@@ -117,14 +115,14 @@ def _ends(ended: ValuesById, which: ColumnElement[bool], own: dict[str, Any], **
         "lease_seq": _raised,
         "error": func.coalesce(ended.of(tasks.c.id, "line"), tasks.c.error),
         "errors": _errors_with(ended.of(tasks.c.id, "failure")),
-        "checkpoint": _checkpoint(ended),
+        "checkpoint": checkpoint_of(ended),
         **changes,
         **own,
     }
     kept = [each.name for each in finished.c if each.name not in {"finished_at", "result"}]
     gone = (
         delete(tasks)
-        .where(_holds_lease(ended), which)
+        .where(holds_lease(ended), which)
         .returning(*((changed[name] if name in changed else tasks.c[name]).label(name) for name in kept))
         .cte("gone")
     )
@@ -132,13 +130,13 @@ def _ends(ended: ValuesById, which: ColumnElement[bool], own: dict[str, Any], **
 
 
 def _complete() -> Any:
-    done = ValuesById("done", **_LEASE, result=Text)
+    done = ValuesById("done", **LEASE, result=Text)
     # Nobody will go on from where it was: the checkpoint goes.
     own = {"status", "error", "finished_at", "result", "checkpoint", "reason", "letter_queue", "shelf"}
     kept = [each.name for each in finished.c if each.name not in own]
     gone = (
         delete(tasks)
-        .where(_holds_lease(done), ~_was_cancelled)
+        .where(holds_lease(done), ~_was_cancelled)
         .returning(*(tasks.c[name] for name in kept), cast(done.of(tasks.c.id, "result"), JSON).label("result"))
         .cte("gone")
     )
@@ -147,13 +145,13 @@ def _complete() -> Any:
 
 
 def _put_back() -> Any:
-    back = ValuesById("back", **_LEASE, delay=Double, given_back=Integer, line=Text, failure=Text, checkpoint=Text)
+    back = ValuesById("back", **LEASE, delay=Double, given_back=Integer, line=Text, failure=Text, checkpoint=Text)
     delay = back.of(tasks.c.id, "delay")
     # Without a delay as before: one that was run ahead of its time, because somebody asked for it, still has to wait.
     scheduled_at = case((delay.is_(None), tasks.c.scheduled_at), else_=after(delay))
     changed = (
         update(tasks)
-        .where(_holds_lease(back), ~_was_cancelled)
+        .where(holds_lease(back), ~_was_cancelled)
         .values(
             status=str(TaskStatus.PENDING),
             attempts=tasks.c.attempts - back.of(tasks.c.id, "given_back"),
@@ -162,7 +160,7 @@ def _put_back() -> Any:
             ready=scheduled_at <= NOW,
             error=func.coalesce(back.of(tasks.c.id, "line"), tasks.c.error),
             errors=_errors_with(back.of(tasks.c.id, "failure")),
-            checkpoint=_checkpoint(back),
+            checkpoint=checkpoint_of(back),
             worker_id=null(),
         )
         .returning(tasks.c.id)
@@ -172,7 +170,7 @@ def _put_back() -> Any:
 
 
 def _settled_before() -> Any:
-    asked = ValuesById("asked", **_LEASE)
+    asked = ValuesById("asked", **LEASE)
     here, gone = (
         select(table.c.id, NOW, table.c.status).where(
             asked.names(table.c.id), table.c.lease_seq == asked.of(table.c.id, "lease_seq")
@@ -182,37 +180,11 @@ def _settled_before() -> Any:
     return here.where(tasks.c.status != _RUNNING).union_all(gone)
 
 
-def _report() -> Any:
-    reported = ValuesById("reported", **_LEASE, percent=Double, message=Text, checkpoint=Text)
-    percent, message = reported.of(tasks.c.id, "percent"), reported.of(tasks.c.id, "message")
-    # A session that completes its task holds the row until it has committed, and nobody's outcome waits for that here.
-    free = (
-        select(tasks.c.id)
-        .where(_holds_lease(reported))
-        .with_for_update(key_share=True, skip_locked=True)
-        .cte("free")
-        .prefix_with("MATERIALIZED")
-    )
-    # As one array again, for there is nothing to choose about how its rows are found: see ValuesById.
-    ids = select(func.array_agg(free.c.id)).scalar_subquery()
-    return (
-        update(tasks)
-        .where(tasks.c.id == any_(cast(ids, ARRAY(Uuid))), _fenced(reported))
-        .values(
-            progress=func.coalesce(percent, tasks.c.progress),
-            progress_message=case((percent.is_(None), tasks.c.progress_message), else_=message),
-            checkpoint=_checkpoint(reported),
-        )
-        .returning(tasks.c.id)
-    )
-
-
 COMPLETE = _complete()
 FINISH = _finish()
 FINISH_CANCELLED = _finish_cancelled()
 PUT_BACK = _put_back()
 SETTLED_BEFORE = _settled_before()
-REPORT = _report()
 
 
 def by_id(settlements: Iterable[Settlement]) -> list[Settlement]:
@@ -223,17 +195,6 @@ def by_id(settlements: Iterable[Settlement]) -> list[Settlement]:
 def lease_parameters(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
     tasks = [one.task for one in settlements]
     return {"id_list": [task.id for task in tasks], "lease_seq_list": [task.lease_seq for task in tasks]}
-
-
-def progress_parameters(reports: Iterable[Progress]) -> dict[str, list[Any]]:
-    reports = sorted(reports, key=lambda report: report.task_id.int)
-    return {
-        "id_list": [report.task_id for report in reports],
-        "lease_seq_list": [report.lease_seq for report in reports],
-        "percent_list": [report.percent for report in reports],
-        "message_list": [report.message for report in reports],
-        **_checkpoints(reports),
-    }
 
 
 def complete_parameters(settlements: Sequence[Settlement], *, raised: int) -> dict[str, Any]:
@@ -276,11 +237,11 @@ def _failures(settlements: Sequence[Settlement]) -> dict[str, Any]:
     return {
         "line_list": [_line(outcome) for outcome in outcomes],
         "failure_list": [_failure(outcome) for outcome in outcomes],
-        **_checkpoints(settlements),
+        **checkpoint_parameters(settlements),
     }
 
 
-def _checkpoints(saved: Sequence[Settlement | Progress]) -> dict[str, list[str | None]]:
+def checkpoint_parameters(saved: Sequence[Settlement | Progress]) -> dict[str, list[str | None]]:
     texts = [None if one.checkpoint is None else one.checkpoint.text for one in saved]
     # What lies beyond an array's end is NULL, and mostly nothing is saved.
     return {"checkpoint_list": [] if texts.count(None) == len(texts) else texts}
