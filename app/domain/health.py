@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SNAPSHOT_SECONDS = 60.0
 """Age from which an open snapshot is old: autovacuum looks once a minute, so a younger one delayed it by one round."""
@@ -143,11 +143,22 @@ class WaitingType:
     version: int = 1
 
 
+class Overdue(NamedTuple):
+    """Whether there are ``workers`` whose lease has run out, and ``tasks`` that were not started in time."""
+
+    workers: bool
+    tasks: bool
+
+
 class QueueHealth(Protocol):
     """Reads for whoever looks after the queue; each is cheap however many tasks wait."""
 
     def moment(self) -> datetime:
         """The database's clock, at the moment of the call."""
+        ...
+
+    def overdue(self) -> Overdue:
+        """Whether anything waits for somebody to look after the queue."""
         ...
 
     def snapshots(self) -> Snapshots:

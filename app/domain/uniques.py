@@ -13,8 +13,6 @@ from app.domain.tasks.repository import Addition
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 
-"""The statuses in which a task may still be given something else to do; the same in which it may be called off."""
-
 MAX_KEY = 500
 """Bytes of a key that are kept as they are; of a longer one its hash is, because an index holds no long ones."""
 
@@ -57,10 +55,13 @@ class Holding(NamedTuple):
     while_status: frozenset[TaskStatus]
 
     def holds(self, task: WorkerTask | None, now: datetime) -> bool:
-        """Whether the key is still taken, *task* being the one it was taken for, if there is such a task."""
-        return (
-            task is not None and task.status in self.while_status and (self.expires_at is None or now < self.expires_at)
-        )
+        """Whether the key is still taken, *task* being the one it was taken for, if there is such a task.
+
+        By one that will not be done, it is not: one that has expired, or was cancelled and is still being stopped.
+        """
+        if task is None or task.has_expired(now=now) or task.cancel_requested_at is not None:
+            return False
+        return task.status in self.while_status and (self.expires_at is None or now < self.expires_at)
 
     def is_stale(self, task: WorkerTask | None, now: datetime) -> bool:
         """Whether the key will not be taken again by *task*, which has it: one that failed may be retried."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from app.domain.health import Overdue
 from app.domain.workers import Pulse, WorkerNode
 from app.usecases.transaction import Transaction
 
@@ -39,10 +40,10 @@ class RemoveWorker:
 
 
 @dataclass(frozen=True, slots=True)
-class AnySilent:
-    """Ask whether there is a worker whose lease has run out."""
+class AnythingOverdue:
+    """Ask whether anything waits for somebody to look after the queue."""
 
     needs_transaction: ClassVar[bool] = False
 
-    def __call__(self, tx: Transaction) -> bool:
-        return any(worker.is_late for worker in tx.workers.all())
+    def __call__(self, tx: Transaction) -> Overdue:
+        return tx.health.overdue()

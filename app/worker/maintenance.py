@@ -44,7 +44,7 @@ class Maintenance:
 
     async def run(self) -> None:
         """Check until cancelled."""
-        pauses = Pauses("Recovery")
+        recovery, expiry = Pauses("Recovery"), Pauses("Expiry")
         checks = 0
         while True:
             pause = self._interval
@@ -53,13 +53,17 @@ class Maintenance:
                     pause = min(wait, pause)
                 else:
                     await self._recover(thorough=checks % _CHECKS_PER_SEARCH == 0)
-                await self._expire()
                 if checks % _CHECKS_PER_LOOK == 0:
                     await self._look_at_types()
                 checks += 1
-                pauses.succeeded()
+                recovery.succeeded()
             except Exception as error:  # a maintenance that ends would leave orphans behind
-                pause = pauses.failed(error)
+                pause = recovery.failed(error)
+            try:
+                await self._expire()
+                expiry.succeeded()
+            except Exception as error:  # neither of the two is in the other's way
+                pause = min(pause, expiry.failed(error))
             await asyncio.sleep(pause)
 
     async def _recover(self, *, thorough: bool) -> None:

@@ -136,7 +136,8 @@ class Slots:
         self._deadlines.add(attempt, timeout, self.loop)
         self._empty.clear()
         attempt.start()
-        if self._ahead and task.id in self._ahead and self.loop.time() < self._ahead_until:
+        heard = self._ahead and task.id in self._ahead and self.loop.time() < self._ahead_until
+        if heard or task.cancel_requested_at is not None:
             self._ahead.discard(task.id)
             attempt.interrupt(Interruption.CANCELLED)
 

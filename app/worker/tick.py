@@ -15,9 +15,10 @@ from app.domain.numbers import checked_whole_number
 from app.domain.tasks.repository import ClaimRequest
 from app.domain.tasks.task import WorkerTask
 from app.usecases.tasks.claim import ClaimTasks, NextDue
+from app.usecases.tasks.expire import ExpireTasks
 from app.usecases.tasks.recover import RecoverTasks
 from app.usecases.transaction import UnitOfWork
-from app.usecases.workers import AnySilent, RegisterWorker
+from app.usecases.workers import AnythingOverdue, RegisterWorker
 from app.worker.claimer import BREATH, PROMOTE_INTERVAL
 from app.worker.maintenance import SETTLING
 from app.worker.options import WorkerOptions
@@ -83,7 +84,8 @@ class Ticks:
 class Tick:
     """One call: looks, and only when something is due registers a worker, runs it, settles it and signs off.
 
-    An empty queue costs two statements, and neither writes: is a worker silent, is anything due. Workers that fell
+    An empty queue costs three statements, and none writes: does a schedule tick, is a worker silent or has a task
+    expired, is anything due. Workers that fell
     silent are buried once, at the end, and not before those who live had the time to renew their leases after an outage
     of the database (see maintenance.SETTLING); what is taken back from them is run with the rest of the budget.
     """
@@ -106,6 +108,7 @@ class Tick:
         self._options = options
         self._request = request
         self._recover_tasks = recover
+        self._expire_tasks = ExpireTasks(recover.jobs)
         self._fire = fire
         self._verify = verify
         self._budget = budget
@@ -139,17 +142,19 @@ class Tick:
         self._end_at = began + self._budget
         self._interrupt_at = self._end_at - min(_LONGEST_END, self._budget * _SHARE_OF_THE_END)
         await self._ask(self._fire())
-        silent = await self._ask(self._unit_of_work.arun(AnySilent()))
+        overdue = await self._ask(self._unit_of_work.arun(AnythingOverdue()))
         due = await self._is_due()
-        if not silent and not due:
+        if not any(overdue) and not due:
             return 0
         await self._ask(self._verify())
+        if overdue.tasks:
+            await self._until_done(self._expire_tasks)
         if due:
             await self._stay()
-        if silent and not self._stopping.requested:
+        if overdue.workers and not self._stopping.requested:
             settling = min(SETTLING, self._options.lease, self._budget / 2)
             await waited(self._stopping.event, max(0.0, began + settling - self._loop.time()))
-            if await self._recover() and await self._is_due():
+            if await self._until_done(self._recover_tasks) and await self._is_due():
                 await self._stay()
         return self._ran
 
@@ -238,11 +243,12 @@ class Tick:
             self._promote_at = 0.0
         return due
 
-    async def _recover(self) -> int:
-        recovered = 0
-        while (count := await self._ask(self._unit_of_work.arun(self._recover_tasks))) == self._recover_tasks.batch:
-            recovered += count
-        return recovered + count
+    async def _until_done(self, some: RecoverTasks | ExpireTasks) -> int:
+        """Batch by batch; how many there were."""
+        number = 0
+        while (count := await self._ask(self._unit_of_work.arun(some))) == some.batch:
+            number += count
+        return number + count
 
     async def _ask(self, call: Awaitable[R]) -> R:
         return await within(max(LEAST, self._end_at - self._loop.time()), call)

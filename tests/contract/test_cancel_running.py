@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from app.domain.jobs.unique import Unique
 from app.domain.tasks.errors import IllegalTransition
 from app.domain.tasks.outcomes import Failed, GivenUp, Outcome, Released, RetryIn, Snoozed
 from app.domain.tasks.repository import Settlement
 from app.domain.tasks.status import TaskStatus
 from app.usecases.tasks.settle import SettleTasks
 from tests.contract.subject import Queue, completed
-from tests.examples import NOON, a_failure, new_task
+from tests.examples import EMAIL, NOON, a_failure, new_task
 
 OUTCOMES: list[Outcome] = [
     completed("done"),
@@ -164,6 +165,24 @@ def test_an_end_whose_answer_was_lost_is_told_as_cancelled(queue: Queue) -> None
     refused = queue.uow.run(SettleTasks(), [Settlement(task, completed("done"))], again=True)
 
     assert (frozenset(), ["cancelled"]) == (refused, queue.told)
+
+
+def test_what_is_being_cancelled_stands_in_nobodys_way(queue: Queue) -> None:
+    """
+    It will not do what is asked for now, so its unique key is free.
+    """
+    queue.jobs.define(EMAIL, unique=Unique())(_nothing)
+    queue.register()
+    queue.enqueue()
+    queue.cancel(first := queue.claim_one())
+
+    second = queue.enqueue()
+    queue.settle(first, Released())
+
+    assert (TaskStatus.CANCELLED, second.id) == (queue.find(first).status, queue.claim_one().id)
+
+
+async def _nothing(payload: object, context: object) -> None: ...
 
 
 def test_a_cancelled_running_task_can_be_asked_for_again_once_it_has_ended(queue: Queue) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import InvalidInput
+from app.domain.jobs.unique import Unique
 from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.errors import TaskExpired
 from app.domain.tasks.outcomes import Released, Snoozed
@@ -73,9 +74,9 @@ def test_what_is_claimed_in_time_runs_however_long_it_takes(queue: Queue) -> Non
 
 
 @pytest.mark.parametrize("outcome", [Released(), Snoozed(1)])
-def test_what_was_given_back_has_not_been_started(queue: Queue, outcome: Released | Snoozed) -> None:
+def test_what_was_given_back_has_been_started_all_the_same(queue: Queue, outcome: Released | Snoozed) -> None:
     """
-    No attempt was spent on it, and its time goes on.
+    A deployment that gives it back is no reason not to do it.
     """
     queue.register()
     queue.enqueue(ttl=10)
@@ -83,7 +84,22 @@ def test_what_was_given_back_has_not_been_started(queue: Queue, outcome: Release
 
     queue.clock.advance(10)
 
-    assert ([], 1, TaskStatus.CANCELLED) == (queue.claim(), queue.expire(), queue.find(task).status)
+    assert (0, task.id) == (queue.expire(), queue.claim_one().id)
+
+
+@pytest.mark.parametrize("on_conflict", ["drop", "raise", "replace"])
+def test_what_has_expired_stands_in_nobodys_way(queue: Queue, on_conflict: Any) -> None:
+    """
+    Its unique key is free from that moment on, whether anybody has ended it or not.
+    """
+    queue.jobs.define(EMAIL, unique=Unique(on_conflict=on_conflict))(_nothing)
+    first = queue.enqueue(ttl=10)
+    queue.clock.advance(10)
+
+    second = queue.enqueue()
+
+    assert second.id != first.id
+    assert (1, [second.id]) == (queue.expire(), [task.id for task in queue.newest() if not task.status.is_final])
 
 
 def test_time_to_live_counts_from_when_a_task_falls_due(queue: Queue) -> None:

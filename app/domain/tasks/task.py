@@ -146,8 +146,8 @@ class WorkerTask:
         self.finished_at = now
 
     def has_expired(self, *, now: datetime) -> bool:
-        """Whether it was to be started by now, and was not: an attempt that failed had started in time."""
-        return self.expires_at is not None and self.expires_at <= now and not self.attempts
+        """Whether it was to be started by now, and never was; what has begun once has begun in time."""
+        return self.expires_at is not None and self.expires_at <= now and self.started_at is None
 
     def expire(self, death: Death, *, now: datetime) -> None:
         """End the task, which was not started in time."""

@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from app.domain.health import DeadRows, Snapshots, UpkeepStep, WaitingQueue, WaitingType
+from app.domain.health import DeadRows, Overdue, Snapshots, UpkeepStep, WaitingQueue, WaitingType
+from app.domain.tasks.status import NOT_BEGUN
+from app.domain.workers import LiveWorker
 from app.infra.memory.store import Draft
 
 
@@ -17,6 +19,11 @@ class MemoryHealth:
 
     def moment(self) -> datetime:
         return self._now()
+
+    def overdue(self) -> Overdue:
+        workers = any(self._is_silent(worker) for worker in self._draft.workers.values())
+        waiting = (task for task in self._draft.tasks.values() if task.status in NOT_BEGUN)
+        return Overdue(workers, any(task.has_expired(now=self._now()) for task in waiting))
 
     def snapshots(self) -> Snapshots:
         return Snapshots()
@@ -44,6 +51,9 @@ class MemoryHealth:
             WaitingType(type, len(moments), self._seconds_since(min(moments)), version=version)
             for (type, version), moments in sorted(due_since.items())
         ]
+
+    def _is_silent(self, worker: LiveWorker) -> bool:
+        return self._seconds_since(worker.last_seen_at) > worker.node.lease
 
     def _seconds_since(self, moment: datetime) -> float:
         return (self._now() - moment).total_seconds()

@@ -12,7 +12,7 @@ from app.infra.postgres.moments import NOW, after
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import tasks, workers
 
-_IS_SILENT = workers.c.last_seen_at < after(-workers.c.lease)
+IS_SILENT = workers.c.last_seen_at < after(-workers.c.lease)
 _BY_ID = workers.c.id == bindparam("worker_id", type_=Text)
 
 REGISTER = (
@@ -50,7 +50,7 @@ def _beat() -> Any:
 
 BEAT = _beat()
 REMOVE = delete(workers).where(_BY_ID)
-BURY_SILENT = delete(workers).where(_IS_SILENT).returning(workers.c.id)
+BURY_SILENT = delete(workers).where(IS_SILENT).returning(workers.c.id)
 ALL = select(
     workers.c.id,
     workers.c.name,
@@ -61,7 +61,7 @@ ALL = select(
     workers.c.queues,
     workers.c.started_at,
     workers.c.last_seen_at,
-    _IS_SILENT,
+    IS_SILENT,
     workers.c.hears_notifications,
 ).order_by(workers.c.started_at, workers.c.id)
 

@@ -1,6 +1,6 @@
 """Settle: store how attempts ended, each under the lease it ran under."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -168,14 +168,15 @@ _HEARD_IN: dict[type[Outcome], tuple[type[TaskEvent], ...]] = {
 _TOLD = tuple({kind: None for kinds in _HEARD_IN.values() for kind in kinds})
 
 
-def record_cancelled(tx: Transaction, ids: Iterable[TaskId]) -> None:
+def record_cancelled(tx: Transaction, ids: Collection[TaskId]) -> None:
     """Tell that these tasks ended cancelled, whatever came of their attempts; why, is stored with them."""
+    if not ids:
+        return
     if tx.is_waited_for():
         tx.announce(ids)
     if tx.wants(TaskCancelled):
-        for task_id in ids:
-            if (task := tx.statistics.find(task_id)) is not None:
-                tx.record(TaskCancelled(task=task, reason=task.error))
+        for task in tx.results.look(list(ids)).ended:
+            tx.record(TaskCancelled(task=task, reason=task.error))
 
 
 def record_outcome(tx: Transaction, task: WorkerTask, outcome: Outcome, at: datetime) -> None:

@@ -4,17 +4,20 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import DateTime, bindparam, func, select
+from sqlalchemy import DateTime, bindparam, exists, func, select
 
-from app.domain.health import DeadRows, HolderKind, Snapshot, Snapshots, UpkeepStep, WaitingQueue, WaitingType
+from app.domain.health import DeadRows, HolderKind, Overdue, Snapshot, Snapshots, UpkeepStep, WaitingQueue, WaitingType
 from app.infra.postgres.health.dead import DEAD_ROWS
 from app.infra.postgres.health.snapshots import MAY_SEE, beginning_of, oldest_of
 from app.infra.postgres.health.upkeep import UPKEEP
 from app.infra.postgres.health.waiting import HEAD, SAMPLE, WAITING_QUEUES, WAITING_TYPES
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import tasks
+from app.infra.postgres.tasks.operate import HAS_EXPIRED
+from app.infra.postgres.workers import IS_SILENT
 
 _MOMENT = select(func.coalesce(bindparam("now", type_=DateTime(timezone=True)), func.clock_timestamp()))
+_OVERDUE = select(exists().where(IS_SILENT), exists().where(HAS_EXPIRED))
 
 
 class PostgresHealth:
@@ -27,6 +30,9 @@ class PostgresHealth:
     def moment(self) -> datetime:
         moment: datetime = self._statements.run(_MOMENT, timed=True)[0][0]
         return moment
+
+    def overdue(self) -> Overdue:
+        return Overdue(*self._statements.run(_OVERDUE, timed=True)[0])
 
     def snapshots(self) -> Snapshots:
         sources: dict[str, bool] = dict(self._statements.run(MAY_SEE))

@@ -70,8 +70,8 @@ def _likely(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 _SINCE = func.date_part("epoch", func.clock_timestamp() - func.statement_timestamp())
 """Seconds of the server's that the statement has taken until here."""
 
-# An attempt that failed had started in time.
-_is_in_time = or_(tasks.c.expires_at.is_(None), tasks.c.expires_at > NOW, tasks.c.attempts > 0)
+# What has begun once has begun in time.
+_is_in_time = or_(tasks.c.expires_at.is_(None), tasks.c.expires_at > NOW, tasks.c.started_at.is_not(None))
 _is_pending = tasks.c.status == str(Transition.CLAIM.sources[0])
 # A worker that was buried must not take tasks that nobody would look for.
 _is_registered = exists().where(workers.c.id == bindparam("worker_id", type_=Text))

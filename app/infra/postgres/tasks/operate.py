@@ -9,6 +9,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     any_,
     bindparam,
     cast,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     exists,
     insert,
     null,
+    or_,
     select,
     update,
 )
@@ -52,13 +54,16 @@ LOCK_ORPHANS = (
     .with_for_update(skip_locked=True, of=tasks)
 )
 
+HAS_EXPIRED = and_(
+    tasks.c.expires_at <= NOW,
+    or_(*(tasks.c.status == str(status) for status in NOT_BEGUN)),  # IN would be made anew for each call
+    tasks.c.started_at.is_(None),
+)
+"""As WorkerTask.has_expired."""
+
 LOCK_EXPIRED = (
     select(*COLUMNS)
-    .where(
-        tasks.c.expires_at <= NOW,
-        tasks.c.status.in_([str(status) for status in NOT_BEGUN]),
-        tasks.c.attempts == 0,
-    )
+    .where(HAS_EXPIRED)
     .order_by(tasks.c.expires_at)
     .limit(bindparam("limit", type_=Integer))
     .with_for_update(skip_locked=True)
