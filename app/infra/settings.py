@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    PlainSerializer,
     PlainValidator,
     SecretStr,
     ValidationError,
@@ -59,6 +60,11 @@ def _retention(value: object) -> RetentionRules:
         raise ValueError(f"is no JSON object of selectors and ages: {error}") from error
 
 
+def _written(rules: RetentionRules) -> dict[str, float | str]:
+    """As it may be given."""
+    return {rule.selector: "forever" if rule.age is None else checked_seconds("age", rule.age) for rule in rules.rules}
+
+
 def _json(value: object) -> object:
     try:
         return json.loads(value or "{}") if isinstance(value, str) else value
@@ -69,7 +75,7 @@ def _json(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(partial(_names, wildcard=True))]
-Retention = Annotated[RetentionRules, NoDecode, PlainValidator(_retention)]
+Retention = Annotated[RetentionRules, NoDecode, PlainValidator(_retention), PlainSerializer(_written)]
 
 
 _MILLISECONDS = "job_timeout"

@@ -1,5 +1,6 @@
 """Settings: each row of the table in api.md, where values come from, and what is said about wrong ones."""
 
+import json
 import os
 import socket
 from datetime import timedelta
@@ -248,3 +249,15 @@ def test_a_copy_keeps_what_was_given_and_replaces_the_rest() -> None:
     assert (90.0, 7, settings.database_url) == (copy.worker_lease, copy.worker_concurrency, copy.database_url)
     with pytest.raises(InvalidSettings):
         settings.replaced(worker_concurrency=0)
+
+
+def test_retention_is_written_as_it_may_be_given() -> None:
+    """
+    So that settings can be dumped and read again.
+    """
+    settings = Settings(worker_retention="failed:audit:*=forever, completed=7d")
+
+    dumped = json.loads(settings.model_dump_json())["worker_retention"]
+
+    assert {"failed:audit:*": "forever", "completed": 604_800} == dumped
+    assert settings.worker_retention == Settings(worker_retention=dumped).worker_retention
