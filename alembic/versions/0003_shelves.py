@@ -5,6 +5,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
+from app.infra.postgres.grants import grant_alike
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -62,6 +64,8 @@ def upgrade() -> None:
     op.execute(f'CREATE INDEX finished_kept_at ON "{schema}".finished_kept (finished_at)')
     op.execute(f'CREATE INDEX finished_dead_at ON "{schema}".finished_dead (finished_at, id)')
     op.execute(f'CREATE INDEX finished_dead_type ON "{schema}".finished_dead (type, finished_at, id)')
+    grant_alike(op.get_bind(), schema, "finished_days", "finished", "finished_kept", "finished_dead")
+    grant_alike(op.get_bind(), schema, "tasks", "upkeep")
     _make_functions("0003_shelves", schema)
 
 
@@ -70,6 +74,7 @@ def downgrade() -> None:
     # Tasks are not lost by going back: what the older version would not find goes to where it looks.
     op.execute(f'UPDATE "{schema}".finished SET shelf = 0 WHERE shelf <> 0')  # noqa: S608  # a checked name
     op.execute(f'ALTER TABLE "{schema}".finished DETACH PARTITION "{schema}".finished_days')
+    grant_alike(op.get_bind(), schema, "finished", "finished_days")
     op.drop_table("finished", schema=SCHEMA)
     op.execute(f'ALTER TABLE "{schema}".finished_days RENAME TO finished')
     op.execute(f'ALTER INDEX "{schema}".finished_days_id RENAME TO finished_id')
@@ -104,7 +109,7 @@ def _make_functions(version: str, schema: str) -> None:
         # Functions are everybody's when they are made.
         op.execute(f'REVOKE ALL ON FUNCTION "{schema}".{name} FROM PUBLIC')
         for role in allowed.get(name, ()):
-            op.execute(f'GRANT EXECUTE ON FUNCTION "{schema}".{name} TO "{role}"')
+            connection.exec_driver_sql(f'GRANT EXECUTE ON FUNCTION "{schema}".{name} TO "{role}"')
 
 
 def _allowed(schema: str) -> dict[str, list[str]]:

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.infra.postgres.grants import grant_alike
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -81,6 +83,7 @@ def upgrade() -> None:
         schema=SCHEMA,
         postgresql_where=sa.text("state = 'waiting'"),
     )
+    grant_alike(op.get_bind(), op.get_context().opts["version_table_schema"], "tasks", "schedules", "ticks")
 
 
 def downgrade() -> None:

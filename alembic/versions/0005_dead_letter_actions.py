@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.infra.postgres.grants import grant_alike
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -30,6 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="dead_letter_actions_pkey"),
         schema=SCHEMA,
     )
+    grant_alike(op.get_bind(), op.get_context().opts["version_table_schema"], "tasks", "dead_letter_actions")
 
 
 def downgrade() -> None:
