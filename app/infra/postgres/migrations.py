@@ -18,10 +18,14 @@ from app.infra.postgres.grants import OPERATOR, PRODUCER, grant
 from app.infra.postgres.statements import Statements
 from app.infra.postgres.tables import SCHEMA
 from app.infra.postgres.upkeep import PostgresUpkeep
+from app.infra.postgres.workers import PostgresWorkers
 
 _log = logging.getLogger("app.infra.postgres")
 
 VERSION_TABLE = "schema_version"
+
+OLD_WORKERS_STOP_AT = "0003"
+"""With this revision, workers of a version that knows an earlier one only must not go on."""
 
 _PACKAGE = Path(__file__).parents[2]
 
@@ -52,8 +56,8 @@ class Migrations:
         """
         config = Config()
         config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
-        if self.current() is not None:
-            self._refuse_newer(self.current())
+        if (before := self.current()) is not None:
+            self._refuse_newer(before)
         try:
             with _one_at_a_time, self._engine.connect() as connection:
                 config.attributes.update(connection=connection, schema=self._schema)
@@ -66,7 +70,20 @@ class Migrations:
                 raise ours from error
             raise
         self._make_days()
+        if before is not None and before < OLD_WORKERS_STOP_AT:
+            self._warn_of_workers()
         return self.head()
+
+    def _warn_of_workers(self) -> None:
+        with self._engine.begin() as connection:
+            workers = PostgresWorkers(Statements(connection, self._schema)).all()
+        if alive := [worker.node.name for worker in workers if not worker.is_late]:
+            _log.warning(
+                "%d worker(s) of an older version run on: %s. They complete tasks that are cancelled and start tasks"
+                " that have expired; stop them, and start those of this version",
+                len(alive),
+                ", ".join(alive),
+            )
 
     def _make_days(self) -> None:
         """So that a new database has today's partition before anything finishes in it."""

@@ -43,6 +43,14 @@ def queue(engine: Engine, schema: str) -> TaskQueueContainer:
     return TaskQueueContainer(settings=Settings(worker_schema=schema), engine=engine, jobs=JobCatalog())
 
 
+def go(engine: Engine, direction: Any, revision: str, schema: str = "worker") -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    with engine.connect() as connection:
+        config.attributes.update(connection=connection, schema=schema)
+        direction(config, revision)
+
+
 def things_elsewhere(engine: Engine, *ours: str) -> list[Any]:
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(THINGS, {"ours": [*ours]})]
@@ -164,11 +172,7 @@ def test_a_schema_can_be_taken_down_and_made_again(empty: Engine) -> None:
     """
     migrations = Migrations(empty, "queue_a")
     migrations.upgrade()
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "alembic"))
-    with empty.connect() as connection:
-        config.attributes.update(connection=connection, schema="queue_a")
-        command.downgrade(config, "base")
+    go(empty, command.downgrade, "base", "queue_a")
     with pytest.raises(SchemaMismatch, match="has no task queue in schema 'queue_a': run `python -m app migrate`"):
         migrations.verify()
 
@@ -176,6 +180,29 @@ def test_a_schema_can_be_taken_down_and_made_again(empty: Engine) -> None:
     migrations.verify()
 
     assert 0 == queue(empty, "queue_a").get_task_stats().execute().total
+
+
+@pytest.mark.parametrize(("before", "told"), [("0002", 1), ("0003", 0), ("base", 0)])
+def test_who_migrates_beside_old_workers_is_told(
+    empty: Engine, caplog: pytest.LogCaptureFixture, before: str, told: int
+) -> None:
+    """
+    When they are alive and of a version that cannot live with what comes; the migration is done all the same.
+    """
+    go(empty, command.upgrade, before)
+    if before != "base":
+        with empty.begin() as connection:
+            for name, seen in (("old hand", "now()"), ("long gone", "now() - interval '1 day'")):
+                connection.exec_driver_sql(
+                    "INSERT INTO worker.workers (id, name, lease, concurrency, types, queues, started_at, last_seen_at)"
+                    f" VALUES ('{name}', '{name}', 30, 1, '{{}}', '{{}}', now(), {seen})"
+                )
+
+    revision = Migrations(empty).upgrade()
+
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert (HEAD, told) == (revision, len(said))
+    assert all(one.startswith("1 worker(s) of an older version run on: old hand. They complete") for one in said)
 
 
 def test_a_newer_schema_is_left_alone(engine: Engine) -> None:
