@@ -214,9 +214,7 @@ def test_a_newer_schema_is_left_alone(engine: Engine) -> None:
     migrations = Migrations(engine)
 
     for verb in (migrations.verify, migrations.upgrade):
-        with pytest.raises(
-            SchemaMismatch, match=rf"at revision 9999, .* knows up to {HEAD}\): update this application"
-        ):
+        with pytest.raises(SchemaMismatch, match=rf"at revision 9999, .* up to {HEAD}\): update this application"):
             verb()
 
     assert "9999" == migrations.current()
