@@ -1,6 +1,7 @@
 """TaskQueueContainer: the composition root, which an application's own container embeds."""
 
 from collections.abc import Iterable
+from operator import call
 from typing import Any
 
 from dependency_injector import containers, providers
@@ -100,29 +101,26 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     signals = providers.ThreadSafeSingleton(TaskSignals)
     engines = providers.ThreadSafeSingleton(Engines, settings, engine, async_engine)
     sync_engine = engines.provided.sync
-    herald = providers.ThreadSafeSingleton(
-        Herald, sync_engine.provider, engines.provided.asynchronous.provider, settings.provided.worker_schema
-    )
+    schema = settings.provided.worker_schema
+    herald = providers.ThreadSafeSingleton(Herald, sync_engine.provider, engines.provided.asynchronous.provider, schema)
     store = providers.ThreadSafeSingleton(MemoryStore)
     clock: providers.Provider[Clock] = providers.Factory(SystemClock)
+    new_ids = providers.ThreadSafeSingleton(TaskIds)
+    # For what is made once, and is to follow when the ids are overridden later.
+    ids = providers.Callable(call, new_ids).provider
     where = providers.Callable(lambda settings: "memory" if settings.in_memory else "postgres", settings)
 
     unit_of_work: providers.Provider[UnitOfWork] = providers.Selector(
         where,
         postgres=providers.ThreadSafeSingleton(
-            PostgresUnitOfWork,
-            engines.provided.sync,
-            engines.provided.asynchronous,
-            signals,
-            settings.provided.worker_schema,
-            herald=herald,
+            PostgresUnitOfWork, sync_engine, engines.provided.asynchronous, signals, schema, herald=herald, new_ids=ids
         ),
-        memory=providers.ThreadSafeSingleton(MemoryUnitOfWork, store, signals, clock),
+        memory=providers.ThreadSafeSingleton(MemoryUnitOfWork, store, signals, clock, new_ids=ids),
     )
     heart: providers.Provider[UnitOfWork] = providers.Selector(
         where,
         postgres=providers.ThreadSafeSingleton(
-            PostgresUnitOfWork, engines.provided.apart, None, signals, settings.provided.worker_schema, herald=herald
+            PostgresUnitOfWork, engines.provided.apart, None, signals, schema, herald=herald, new_ids=ids
         ),
         memory=unit_of_work,
     )
@@ -131,16 +129,14 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         postgres=providers.Factory(
             PostgresNotifications,
             engines.provided.listening,
-            settings.provided.worker_schema,
+            schema,
             on_waiting=herald.provided.somebody_waits,
         ),
         memory=providers.Factory(MemoryNotifications, store),
     )
     result_notifications: providers.Provider[ResultNotifications] = providers.Selector(
         where,
-        postgres=providers.Factory(
-            PostgresResultNotifications, engines.provided.listening, herald, settings.provided.worker_schema
-        ),
+        postgres=providers.Factory(PostgresResultNotifications, engines.provided.listening, herald, schema),
         memory=providers.Factory(MemoryResultNotifications, store),
     )
     connections: providers.Provider[Connections] = providers.Selector(
@@ -150,12 +146,12 @@ class TaskQueueContainer(containers.DeclarativeContainer):
     )
     migrations: providers.Provider[Migrations | MemoryMigrations] = providers.Selector(
         where,
-        postgres=providers.Factory(Migrations, engines.provided.sync, settings.provided.worker_schema),
+        postgres=providers.Factory(Migrations, engines.provided.sync, schema),
         memory=providers.Factory(MemoryMigrations),
     )
     vacuum: providers.Provider[Vacuum] = providers.Selector(
         where,
-        postgres=providers.Factory(PostgresVacuum, engines.provided.apart, settings.provided.worker_schema),
+        postgres=providers.Factory(PostgresVacuum, engines.provided.apart, schema),
         memory=providers.Factory(MemoryUpkeep),
     )
 
@@ -201,7 +197,6 @@ class TaskQueueContainer(containers.DeclarativeContainer):
         sessions=sessions,
         unit_of_work=unit_of_work,
     )
-    new_ids = providers.ThreadSafeSingleton(TaskIds)
     enqueue: providers.Provider[EnqueueTasks] = providers.Factory(
         EnqueueTasks,
         catalog,

@@ -63,6 +63,10 @@ class Transaction(Protocol):
         """The moment of this transaction, by the database's clock; asked for once."""
         ...
 
+    def new_ids(self, count: int) -> list[TaskId]:
+        """Ids for what a use case adds of itself, that nobody asked it for by a call."""
+        ...
+
     def wants(self, *kinds: type[TaskEvent]) -> bool:
         """Whether anybody listens to any of these; an event nobody wants need not be built."""
         ...

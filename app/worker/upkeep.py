@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 from app.domain.errors import DatabaseUnavailable, QueueError
-from app.domain.identifiers import TaskIds
 from app.domain.jobs.job import Job
 from app.domain.retention_rules import KEEP_ALL, RetentionRules
 from app.domain.upkeep import StepDone, UpkeepForbidden, Vacuum
@@ -64,7 +63,7 @@ class UpkeepLoop:
         self._vacuum = vacuum
         self._retention = RetentionRounds(unit_of_work, jobs)
         self._clearing = ClearingRounds(unit_of_work, rules)
-        self._purge = None if dead_letter_ttl is None else PurgeSomeLetters(dead_letter_ttl, TaskIds())
+        self._purge = None if dead_letter_ttl is None else PurgeSomeLetters(dead_letter_ttl)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._forbidden: set[str] = set()

@@ -10,7 +10,7 @@ from dependency_injector import containers, providers
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import InvalidInput, JobCatalog, TaskCompleted, TaskQueueContainer
+from app import DeadLetter, InvalidInput, JobCatalog, TaskCompleted, TaskQueueContainer
 from app.container.places import WrongPlace
 from app.infra.settings import InvalidSettings, Settings
 
@@ -232,6 +232,20 @@ def test_a_part_can_be_overridden_and_put_back(memory: TaskQueueContainer) -> No
     with memory.new_ids.override(providers.Object(lambda count: [chosen] * count)):
         assert chosen == memory.enqueue_task().execute(type="a:b").id
     assert chosen != memory.enqueue_task().execute(type="a:b").id
+
+
+async def test_the_ids_of_what_the_queue_enqueues_itself_are_the_container_s(memory: TaskQueueContainer) -> None:
+    """The alert of a death has one of those too, though what stores it was made before they were overridden."""
+    jobs = memory.jobs()
+    alert = jobs.define("pager:call")(lambda payload, context: None)
+    jobs.define("goes:wrong", dead_letter=DeadLetter(alert=alert))(lambda payload, context: 1 / 0)
+    memory.enqueue_task().execute(type="goes:wrong", max_attempts=1)
+    [chosen] = memory.new_ids()(1)
+
+    with memory.new_ids.override(providers.Object(lambda count: [chosen] * count)):
+        await memory.worker().drain()
+
+    assert "pager:call" == memory.find_task().execute(chosen).type
 
 
 def test_an_embedding_container_may_override_the_engine(database_url: str, engine: Engine, jobs: JobCatalog) -> None:

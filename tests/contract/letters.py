@@ -112,7 +112,7 @@ class Letters:
         return self.queue.uow.run(PurgeDeadLetters(self.act), **asked)
 
     def purge_some(self, seconds: float, *, batch: int = 2_000) -> int:
-        return self.queue.uow.run(PurgeSomeLetters(seconds, new_ids, batch))[0]
+        return self.queue.uow.run(PurgeSomeLetters(seconds, batch))[0]
 
     def export(self, **asked: Any) -> list[dict[str, Any]]:
         return list(ExportDeadLetters(self.queue.uow, new_ids).execute(**asked))

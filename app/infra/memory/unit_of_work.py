@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
-from app.domain.identifiers import TaskId
+from app.domain.identifiers import TaskId, TaskIds
 from app.domain.tasks.events import TaskEvent
 from app.infra.joined import hold, waiting
 from app.infra.memory.clearing import MemoryClearing
@@ -35,7 +35,15 @@ R = TypeVar("R")
 class MemoryTransaction:
     """Implements usecases.transaction.Transaction on a draft of the store."""
 
-    def __init__(self, draft: Draft, publisher: Publisher, clock: Clock, is_waited_for: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        new_ids: Callable[[int], list[TaskId]],
+        is_waited_for: Callable[[], bool],
+    ) -> None:
         self._clock = clock
         self._publisher = publisher
         self._now: datetime | None = None
@@ -45,6 +53,7 @@ class MemoryTransaction:
         self.interrupted: set[TaskId] = set()
         self.ended: set[TaskId] = set()
         self.rescheduled = False
+        self.new_ids = new_ids
         self.is_waited_for = is_waited_for
         self.tasks = MemoryTasks(draft, self.now)
         self.workers = MemoryWorkers(draft, self.now)
@@ -105,10 +114,18 @@ class MemoryUnitOfWork:
     task that somebody else changed meanwhile keeps their change, and the joined one is dropped with its events.
     """
 
-    def __init__(self, store: MemoryStore, publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        new_ids: Callable[[int], list[TaskId]] | None = None,
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self._clock = clock
+        self._new_ids = new_ids or TaskIds()
 
     def run(self, use_case: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         with self._store.lock:
@@ -171,7 +188,13 @@ class MemoryUnitOfWork:
 
     def _transaction(self, earlier: Iterable[Draft] = ()) -> MemoryTransaction:
         draft = Draft(self._store, earlier)
-        return MemoryTransaction(draft, self._publisher, self._clock, lambda: bool(self._store.waiting))
+        return MemoryTransaction(
+            draft,
+            self._publisher,
+            self._clock,
+            new_ids=self._new_ids,
+            is_waited_for=lambda: bool(self._store.waiting),
+        )
 
     def _publish(self, events: list[TaskEvent]) -> None:
         if events:

@@ -25,11 +25,18 @@ class PostgresTransaction:
     """Implements usecases.transaction.Transaction."""
 
     def __init__(
-        self, statements: Statements, schema: str, publisher: Publisher, is_waited_for: Callable[[], bool]
+        self,
+        statements: Statements,
+        schema: str,
+        publisher: Publisher,
+        *,
+        new_ids: Callable[[int], list[TaskId]],
+        is_waited_for: Callable[[], bool],
     ) -> None:
         self._statements = statements
         self._publisher = publisher
         self._now: datetime | None = None
+        self.new_ids = new_ids
         self.is_waited_for = is_waited_for
         self.hints = Hints()
         self.events: list[TaskEvent] = []

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from app.domain.clock import Clock
 from app.domain.errors import InvalidInput
+from app.domain.identifiers import TaskId, TaskIds
 from app.infra.joined import hold
 from app.infra.postgres.direct import DirectConnections
 from app.infra.postgres.failures import is_broken_connection, is_conflict, translated
@@ -50,6 +51,7 @@ class PostgresUnitOfWork:
         *,
         clock: Clock | None = None,
         herald: Herald | None = None,
+        new_ids: Callable[[int], list[TaskId]] | None = None,
     ) -> None:
         # An application's engine may be set to AUTOCOMMIT, where nothing is a transaction, or to SERIALIZABLE, where
         # claimers who skip each other's locks get errors instead.
@@ -64,6 +66,7 @@ class PostgresUnitOfWork:
         self._publisher = publisher
         self._schema = schema
         self._clock = clock
+        self._new_ids = new_ids or TaskIds()
         self._may_be_alone: bool | None = None
         self._outliving: set[asyncio.Task[Any]] = set()
         self._threads: ThreadPoolExecutor | None = None
@@ -142,7 +145,13 @@ class PostgresUnitOfWork:
         return self._transaction_of(Statements(connection, self._schema, self._now()))
 
     def _transaction_of(self, statements: Statements) -> PostgresTransaction:
-        return PostgresTransaction(statements, self._schema, self._publisher, self._herald.is_waited_for)
+        return PostgresTransaction(
+            statements,
+            self._schema,
+            self._publisher,
+            new_ids=self._new_ids,
+            is_waited_for=self._herald.is_waited_for,
+        )
 
     def _now(self) -> datetime | None:
         return None if self._clock is None else self._clock.now()

@@ -80,7 +80,6 @@ class PurgeSomeLetters:
     """Remove some of the dead letters that are older than ``seconds``; a short transaction, to be called again."""
 
     seconds: float
-    new_ids: Callable[[int], list[TaskId]]
     batch: int = 2_000
     actor: str = "upkeep"
 
@@ -95,7 +94,7 @@ class PurgeSomeLetters:
             return 0, action_id
         if action_id is not None and tx.dead_letters.add_up(action_id, done=removed) is not None:
             return removed, action_id
-        action_id = self.new_ids(1)[0]
+        action_id = tx.new_ids(1)[0]
         recorded_at_once(tx, action_id, LetterActionKind.PURGE, wanted=wanted, actor=self.actor, number=removed)
         return removed, action_id
 

@@ -1,8 +1,8 @@
 """Alert: enqueue with a death the task that its job asks for."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
-from app.domain.identifiers import TaskId, TaskIds
+from app.domain.identifiers import TaskId
 from app.domain.tasks.deaths import Alert, Death
 from app.domain.tasks.events import TaskCreated
 from app.domain.tasks.new import NewTask
@@ -14,8 +14,6 @@ from app.usecases.transaction import Transaction
 ORIGIN = "dead_letter"
 """Under this name an alert says, in its ``origin``, which task it is about."""
 
-NEW_IDS = TaskIds()
-
 
 def raises_alert(ended: Sequence[Settlement]) -> bool:
     """Whether any of *ended* is a death with an alert."""
@@ -23,11 +21,7 @@ def raises_alert(ended: Sequence[Settlement]) -> bool:
     return any(type(outcome) is Failed and _alert_of(task, outcome.death) is not None for task, outcome, _ in ended)
 
 
-def raise_alerts(
-    tx: Transaction,
-    deaths: Iterable[tuple[WorkerTask, Death, str]],
-    new_ids: Callable[[int], list[TaskId]] = NEW_IDS,
-) -> None:
+def raise_alerts(tx: Transaction, deaths: Iterable[tuple[WorkerTask, Death, str]]) -> None:
     """Enqueue, in this transaction, the alerts of *deaths*: of tasks, with their last errors."""
     new = [
         _new(task, death, alert, error)
@@ -38,7 +32,7 @@ def raise_alerts(
         return
     additions = [
         Addition(task_id, one, alert.max_attempts, alert.version)
-        for task_id, (one, alert) in zip(new_ids(len(new)), new, strict=True)
+        for task_id, (one, alert) in zip(tx.new_ids(len(new)), new, strict=True)
     ]
     created = tx.tasks.add(additions)
     tx.wake({task.queue for task in created})
