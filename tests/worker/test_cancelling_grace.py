@@ -120,7 +120,7 @@ async def test_what_comes_during_the_grace_does_not_change_the_end(rig: Rig, gat
 
 async def test_being_told_again_does_not_disturb_a_handler_on_its_way_out(rig: Rig) -> None:
     """By notification first, then by each heartbeat: it is cancelled once, and has its second."""
-    handlers, tidied = Handlers(), list[str]()
+    handlers, tidied, told_again = Handlers(), list[str](), asyncio.Event()
 
     async def tidies(payload: Any, context: TaskContext) -> None:
         handlers.began.set()
@@ -128,7 +128,7 @@ async def test_being_told_again_does_not_disturb_a_handler_on_its_way_out(rig: R
             await asyncio.sleep(60)
         finally:
             handlers.seen.append("cancelled")
-            await asyncio.sleep(0.5)
+            await told_again.wait()
             tidied.append("tidied")
 
     rig.define("job", tidies)
@@ -138,6 +138,7 @@ async def test_being_told_again_does_not_disturb_a_handler_on_its_way_out(rig: R
         for _ in range(3):
             rig.tasks.unit_of_work().run(lambda tx: tx.interrupt([task.id]))
             await asyncio.sleep(0.05)
+        told_again.set()
         found = await rig.until(task, TaskStatus.CANCELLED)
         assert 0 == worker.left_behind
 

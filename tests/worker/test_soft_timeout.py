@@ -153,11 +153,11 @@ async def test_what_catches_it_and_goes_on_meets_the_hard_timeout(rig: Rig) -> N
             except SoftTimeout:
                 thrown.append(context.time_left() or 0)
 
-    found = await rig.ran(handler, soft_timeout=0.1, timeout=0.5, max_attempts=1)
+    found = await rig.ran(handler, soft_timeout=0.1, timeout=2, max_attempts=1)
 
-    assert (TaskStatus.FAILED, "AttemptTimedOut: no result within 0.5 s") == (found.status, found.error)
+    assert (TaskStatus.FAILED, "AttemptTimedOut: no result within 2 s") == (found.status, found.error)
     assert 1 == len(thrown)
-    assert 0 < thrown[0] <= 0.4
+    assert 0 < thrown[0] <= 1.9
 
 
 @pytest.mark.parametrize("own", [0.05, 0.15])
@@ -166,9 +166,9 @@ async def test_a_timeout_of_the_handler_s_own_at_the_same_time_goes_first(rig: R
     seen: list[str] = []
 
     async def handler(payload: Any, context: TaskContext) -> None:
-        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
         try:
             async with asyncio.timeout(own):
+                time.sleep(0.3)
                 await forever()
         except TimeoutError:
             seen.append("its own")
@@ -187,14 +187,14 @@ async def test_the_hard_timeout_at_the_same_time_goes_first(rig: Rig) -> None:
     seen: list[type[BaseException]] = []
 
     async def handler(payload: Any, context: TaskContext) -> None:
-        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
-        for _ in range(2):
+        time.sleep(0.7)
+        for seconds in (60, 0.05):
             try:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(seconds)
             except BaseException as error:
                 seen.append(type(error))
 
-    await rig.ran(handler, soft_timeout=0.1, timeout=0.15, max_attempts=1)
+    await rig.ran(handler, soft_timeout=0.4, timeout=0.5, max_attempts=1)
 
     assert [asyncio.CancelledError] == seen
 
