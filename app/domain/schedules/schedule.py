@@ -15,7 +15,7 @@ from app.domain.schedules.timetable import Timetable
 TOLERANCE = timedelta(seconds=2)
 """How far the clock may be behind what was noted by it, before it has been put back."""
 PATIENCE = timedelta(seconds=1)
-"""Between two looks at whether the run that ticks wait for has ended."""
+"""Between two looks at whether what is in the way has gone: the run that ticks wait for, say."""
 
 
 class Source(StrEnum):
@@ -122,9 +122,20 @@ class Schedule:
         """All ticks up to *through* are dealt with, some of them *waiting* for a run to end."""
         self.through, self.looked_at = through, now
         self._arm(timetable)
-        if waiting and self.is_active:
+        if waiting:
+            self.look_soon(now)
+
+    def look_soon(self, now: datetime) -> None:
+        """Ticks wait for a run to end: see whether it has, unless the schedule rests."""
+        if self.is_active:
             soon = now + PATIENCE
             self.look_at = soon if self.look_at is None else min(soon, self.look_at)
+
+    def postpone(self, now: datetime) -> None:
+        """Nothing is dealt with at this look: everything is left to the next one, which comes soon."""
+        # The clock was noticed already: seen as put back again and again, this would be due at once and for ever.
+        self.looked_at = min(self.looked_at, now)
+        self.look_at = now + PATIENCE
 
     def fired(self, tick: datetime, task_id: TaskId, now: datetime) -> None:
         self.last_tick, self.last_fired_at, self.last_task_id = tick, now, task_id

@@ -181,6 +181,13 @@ class TaskRepository(Protocol):
         """Those of these tasks that exist, locked until the transaction ends."""
         ...
 
+    def lock_free(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
+        """Those of these tasks that have not ended, locked until the transaction ends.
+
+        Those that somebody else has locked are skipped.
+        """
+        ...
+
     def save(self, tasks: Sequence[WorkerTask]) -> None:
         """Store what an operator's verb changed on locked tasks: status, schedule, budget, expiry, end."""
         ...

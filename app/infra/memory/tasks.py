@@ -117,6 +117,9 @@ class MemoryTasks:
         found = (self._draft.tasks.get(task_id) for task_id in ids)
         return [handed_out(task) for task in found if task is not None]
 
+    def lock_free(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
+        return [task for task in self.lock(ids) if not task.status.is_final]
+
     def save(self, tasks: Sequence[WorkerTask]) -> None:
         for changed in tasks:
             stored = self._draft.tasks.get(changed.id)

@@ -61,7 +61,7 @@ class FindDue:
         return [schedule.key for schedule in tx.schedules.lock_due(self.scheduling.known, self.batch)]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Case:
     """A schedule that is due, and what becomes of its ticks."""
 
@@ -72,6 +72,10 @@ class _Case:
     promoted: list[ScheduleRun] = field(default_factory=list)
     to_cancel: list[TaskId] = field(default_factory=list)
     waiting: int = 0
+
+    @property
+    def fires(self) -> bool:
+        return any(run.state is RunState.FIRED for run in (*self.runs, *self.promoted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +100,16 @@ class FireSchedules:
         self._sort_out(tx, cases, now)
         if refused is not None:
             _refuse(cases, refused)
+        cases, held_up = self._held_up(tx, cases)
         number = self._store(tx, cases, now) if cases else 0
         for case in cases:
             case.schedule.advance(case.timetable, case.through, now, waiting=case.waiting > 0)
-        if cases or unreadable:
-            tx.schedules.save([*unreadable, *(case.schedule for case in cases)])
-        return Fired(number, [case.schedule.key for case in cases], tx.schedules.look_in(known))
+        for case in held_up:
+            case.schedule.postpone(now)
+        seen = [case.schedule for case in (*cases, *held_up)]
+        if seen or unreadable:
+            tx.schedules.save([*unreadable, *seen])
+        return Fired(number, [schedule.key for schedule in seen], tx.schedules.look_in(known))
 
     def _cases(self, schedules: Sequence[Schedule], now: datetime) -> tuple[list[_Case], list[Schedule]]:
         """What is due, and what cannot be read since somebody changed it by hand: that rests until it is repaired."""
@@ -159,6 +167,19 @@ class FireSchedules:
             case.waiting = len(queued) - len(case.promoted) + len(fate.waiting)
             if overlap == "cancel_previous" and fate.fired:
                 case.to_cancel = running[key]
+
+    def _held_up(self, tx: Transaction, cases: Sequence[_Case]) -> tuple[list[_Case], list[_Case]]:
+        """Lock what is to be cancelled; second are the cases in which somebody else has some of that locked.
+
+        Nobody is waited for: whoever has it may take their time, and all schedules of this transaction would wait with
+        it.
+        """
+        wanted = {task_id for case in cases if case.fires for task_id in case.to_cancel}
+        if not wanted:
+            return list(cases), []
+        free = {task.id for task in tx.tasks.lock_free(sorted(wanted))}
+        held_up = [case for case in cases if case.fires and not free.issuperset(case.to_cancel)]
+        return [case for case in cases if case not in held_up], held_up
 
     def _store(self, tx: Transaction, cases: Sequence[_Case], now: datetime) -> int:
         application = self.scheduling.application

@@ -170,3 +170,62 @@ def test_a_look_finds_what_is_due_by_an_index(engine: Engine, query: str) -> Non
         )
 
     assert "schedules_look" in plan
+
+
+@pytest.fixture
+def impatient(database_url: str) -> Iterator[Engine]:
+    """An engine on which whoever waits for a lock gives up, so that a test of not waiting ends."""
+    engine = create_engine(database_url, connect_args={"options": "-c lock_timeout=1s"})
+    yield engine
+    engine.dispose()
+
+
+def test_a_run_before_that_somebody_has_locked_holds_up_its_own_schedule_alone(
+    engine: Engine, impatient: Engine
+) -> None:
+    """The others fire, and this one is looked at again in a second, until it is free."""
+    clockwork = clockwork_on(impatient)
+    clockwork.create("a", every=MINUTE, overlap="cancel_previous")
+    clockwork.create("b", every=MINUTE, overlap="cancel_previous")
+    clockwork.create("c", every=MINUTE)
+    clockwork.advance(60)
+    clockwork.fire()
+
+    with engine.begin() as other:
+        other.execute(text("SELECT 1 FROM worker.tasks WHERE origin->>'schedule' = 'a' FOR UPDATE"))
+        clockwork.advance(60)
+        held_up = clockwork.fire()
+        clockwork.advance(1)
+        again = clockwork.fire()
+        waiting = {key: clockwork.states(key) for key in "abc"}
+    clockwork.advance(1)
+    fired = clockwork.fire()
+
+    assert (2, ["a", "b", "c"], 1.0) == (held_up.number, sorted(held_up.keys), held_up.wait)
+    assert (0, ["a"], 1.0) == (again.number, again.keys, again.wait)
+    both = ["12:01:00 fired", "12:02:00 fired"]
+    assert {"a": ["12:01:00 fired"], "b": both, "c": both} == waiting
+    assert (1, both) == (fired.number, clockwork.states("a"))
+    assert ["cancelled", "pending"] == [task.status for task in clockwork.tasks() if task.origin["schedule"] == "a"]
+
+
+def test_cancelling_waits_for_nobody_who_settles_in_another_order(engine: Engine, impatient: Engine) -> None:
+    """Whoever settles has the one task and wants the other: there is no deadlock, as nothing here is waited for."""
+    clockwork = clockwork_on(impatient)
+    clockwork.create(every=MINUTE, overlap="cancel_previous")
+    clockwork.queue.register(lease=1e9)
+    ids = []
+    for _ in range(2):
+        clockwork.advance(60)
+        clockwork.fire()
+        ids.append(clockwork.queue.claim_one().id)
+
+    with engine.begin() as other:
+        lock = text("SELECT id FROM worker.tasks WHERE id = :id FOR UPDATE NOWAIT")
+        other.execute(lock, {"id": min(ids)})
+        clockwork.advance(60)
+        number = clockwork.fire().number
+        other.execute(lock, {"id": max(ids)})
+    clockwork.advance(1)
+
+    assert [0, 1] == [number, clockwork.fire().number]

@@ -26,6 +26,7 @@ from app.infra.postgres.tasks.operate import (
     END,
     LOCK_EXPIRED,
     LOCK_FINISHED,
+    LOCK_FREE,
     LOCK_HERE,
     LOCK_ORPHANS,
     MARK,
@@ -145,6 +146,9 @@ class PostgresTasks:
                 found = {row[0] for row in rows}
                 missing = [task_id for task_id in missing if task_id not in found]
         return [to_task(row) for row in rows]
+
+    def lock_free(self, ids: Sequence[TaskId]) -> list[WorkerTask]:
+        return [to_task(row) for row in self._statements.run(LOCK_FREE, {"ids": list(ids)})]
 
     def save(self, tasks: Sequence[WorkerTask]) -> None:
         if ended := [task for task in tasks if task.status.is_final]:

@@ -41,6 +41,7 @@ def _lock(table: Table) -> Any:
 
 
 LOCK_HERE = _lock(tasks)
+LOCK_FREE = LOCK_HERE.with_for_update(skip_locked=True)
 LOCK_FINISHED = _lock(finished)
 
 LOCK_ORPHANS = (
