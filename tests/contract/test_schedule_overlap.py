@@ -2,9 +2,11 @@
 
 import pytest
 
+from app.domain.jobs.catalog import JobCatalog
 from app.domain.tasks.status import TaskStatus
-from tests.contract.clockwork import MINUTE, Clockwork
+from tests.contract.clockwork import MINUTE, Clockwork, handler
 from tests.contract.subject import Queue
+from tests.examples import REPORT
 
 
 @pytest.fixture
@@ -154,3 +156,49 @@ def test_a_run_by_hand_counts_and_a_backfill_does_not(clockwork: Clockwork) -> N
     clockwork.fire()
 
     assert ["12:01:00 fired", "12:01:30 fired", "12:02:00 skipped"] == clockwork.states()[5:]
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+def test_a_run_that_expired_before_it_was_started_is_over(clockwork: Clockwork, overlap: str) -> None:
+    """
+    Also before somebody has noted that; one that was started in time goes on, whatever the time.
+    """
+    clockwork.queue.jobs = clockwork.jobs = expiring()
+    clockwork.create(every=MINUTE, overlap=overlap)
+    tick(clockwork, 2)
+    clockwork.queue.register(lease=1e9)
+    claimed = clockwork.queue.claim_one()
+    tick(clockwork)
+    clockwork.queue.fail_and_retry(claimed)
+    tick(clockwork)
+
+    held = {"skip": "skipped", "queue": "waiting"}[overlap]
+    assert ["12:01:00 fired", "12:02:00 fired", f"12:03:00 {held}", f"12:04:00 {held}"] == clockwork.states()
+
+
+def expiring() -> JobCatalog:
+    jobs = JobCatalog()
+    jobs.define(REPORT, ttl=30)(handler)
+    return jobs
+
+
+@pytest.mark.parametrize(("overlap", "held"), [("skip", "skipped"), ("queue", "waiting")])
+def test_a_run_that_is_to_be_cancelled_goes_on_until_its_attempt_has_ended(
+    clockwork: Clockwork, overlap: str, held: str
+) -> None:
+    """
+    It still runs, and what must not overlap it must not begin.
+    """
+    clockwork.create(every=MINUTE, overlap=overlap)
+    tick(clockwork)
+    clockwork.queue.register(lease=1e9)
+    claimed = clockwork.queue.claim_one()
+    clockwork.queue.cancel(claimed)
+    tick(clockwork)
+    before = clockwork.states()
+    clockwork.queue.complete(claimed)
+    tick(clockwork)
+
+    assert ["12:01:00 fired", f"12:02:00 {held}"] == before
+    assert TaskStatus.CANCELLED is clockwork.queue.find(claimed).status
+    assert 1 == len([task for task in clockwork.tasks() if task.status is TaskStatus.PENDING])

@@ -76,7 +76,11 @@ class Schedules(Protocol):
         ...
 
     def running(self, application: str, keys: Sequence[str]) -> list[tuple[str, TaskId]]:
-        """The tasks of the latest runs of these schedules that have not ended, with the schedule; no backfills."""
+        """The tasks of the latest runs of these schedules that have not ended, with the schedule; no backfills.
+
+        Neither those that were not started in time, and have only to be noted as expired. What is to be cancelled, and
+        still runs, has not ended.
+        """
         ...
 
     def latest(self, application: str) -> list[ScheduleRun]:

@@ -8,6 +8,7 @@ from app.domain.identifiers import TaskId
 from app.domain.schedules.repository import Known
 from app.domain.schedules.run import RunKind, RunState, ScheduleRun
 from app.domain.schedules.schedule import Schedule, Source
+from app.domain.tasks.status import NOT_BEGUN
 from app.infra.memory.store import Draft
 
 
@@ -86,7 +87,9 @@ class MemorySchedules:
         for key in keys:
             for run in self._runs(application, key):
                 task = None if run.task_id is None else self._draft.tasks.get(run.task_id)
-                if task is not None and not task.status.is_final and run.kind is not RunKind.BACKFILL:
+                if task is None or task.status.is_final or run.kind is RunKind.BACKFILL:
+                    continue
+                if task.status not in NOT_BEGUN or not task.has_expired(now=self._now()):
                     found.append((key, task.id))
         return found
 

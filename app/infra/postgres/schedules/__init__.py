@@ -66,7 +66,7 @@ class PostgresSchedules:
 
     def running(self, application: str, keys: Sequence[str]) -> list[tuple[str, TaskId]]:
         parameters = {"whose": application, "key_list": list(keys)}
-        return [(row[0], row[1]) for row in self._statements.run(of_runs.RUNNING, parameters)]
+        return [(row[0], row[1]) for row in self._statements.run(of_runs.RUNNING, parameters, timed=True)]
 
     def latest(self, application: str) -> list[ScheduleRun]:
         return self._runs(of_runs.LATEST, whose=application)

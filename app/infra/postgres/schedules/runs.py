@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
+    or_,
     select,
     true,
     update,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.schedules.run import RunKind, RunState, ScheduleRun
+from app.domain.tasks.status import NOT_BEGUN
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW
 from app.infra.postgres.tables import Moment, schedules, tasks, ticks
@@ -92,12 +94,19 @@ _recent = (
     .limit(LOOKED_BACK)
     .lateral("recent")
 )
-# Whatever has ended is in another table.
+_may_go_on = or_(
+    tasks.c.expires_at.is_(None),
+    tasks.c.expires_at > NOW,
+    tasks.c.started_at.is_not(None),
+    tasks.c.status.not_in([literal_column(f"'{status}'") for status in NOT_BEGUN]),
+)
+# Whatever has ended is in another table; what was not started in time never will be, and is taken there before long.
 RUNNING = (
     select(_recent.c.schedule, _recent.c.task_id)
     .select_from(_wanted)
     .join(_recent, true())
     .join(tasks, tasks.c.id == _recent.c.task_id)
+    .where(_may_go_on)
 )
 
 _last = (
