@@ -3,6 +3,7 @@
 import pytest
 
 from app.domain.jobs.catalog import JobCatalog
+from app.domain.jobs.unique import Unique
 from app.domain.tasks.status import TaskStatus
 from tests.contract.clockwork import MINUTE, Clockwork, handler
 from tests.contract.subject import Queue
@@ -202,3 +203,98 @@ def test_a_run_that_is_to_be_cancelled_goes_on_until_its_attempt_has_ended(
     assert ["12:01:00 fired", f"12:02:00 {held}"] == before
     assert TaskStatus.CANCELLED is clockwork.queue.find(claimed).status
     assert 1 == len([task for task in clockwork.tasks() if task.status is TaskStatus.PENDING])
+
+
+@pytest.mark.parametrize(
+    ("overlap", "states"),
+    [
+        ("allow", ["fired", "fired", "fired", "fired"]),
+        ("skip", ["fired", "skipped", "skipped", "waiting"]),
+        ("cancel_previous", ["fired", "skipped", "skipped", "fired"]),
+    ],
+)
+def test_ticks_that_wait_are_not_forgotten_when_the_rule_changes(
+    clockwork: Clockwork, overlap: str, states: list[str]
+) -> None:
+    """
+    Within a second of the change, of which the code of the next version tells.
+    """
+    clockwork.define(every=MINUTE, overlap="queue")
+    clockwork.start()
+    tick(clockwork, 4)
+    newer = Clockwork(clockwork.queue)
+    newer.define(every=MINUTE, overlap=overlap)
+    newer.start()
+    look = newer.look_in()
+    newer.advance(1)
+    newer.fire()
+    changed = [run.state for run in newer.history()]
+    reasons = {run.reason for run in newer.history() if run.state == "skipped"}
+    newer.end()
+    newer.advance(1)
+    newer.fire()
+
+    assert (1.0, states) == (look, changed)
+    assert ({"overtaken by a later tick, as ticks do not queue any more"} if overlap != "allow" else set()) == reasons
+    assert [state.replace("waiting", "fired") for state in states] == [run.state for run in newer.history()]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "states"),
+    [
+        ("allow", ["fired", "fired", "fired", "fired"]),
+        ("skip", ["fired", "skipped", "waiting", "skipped"]),
+        ("cancel_previous", ["fired", "skipped", "skipped", "fired"]),
+    ],
+)
+def test_a_tick_that_comes_after_the_rule_has_changed_is_later_than_those_that_wait(
+    clockwork: Clockwork, overlap: str, states: list[str]
+) -> None:
+    """
+    None of them is run after it.
+    """
+    clockwork.create(every=MINUTE, overlap="queue")
+    tick(clockwork, 3)
+    clockwork.change_by_hand(overlap=overlap)
+    tick(clockwork)
+
+    assert states == [run.state for run in clockwork.history()]
+
+
+def test_ticks_of_a_unique_job_that_wait_are_let_go_one_by_one(queue: Queue) -> None:
+    """
+    So that where one of them is refused, only that one is.
+    """
+    jobs = JobCatalog()
+    jobs.define(REPORT, unique=Unique(on_conflict="raise"))(handler)
+    clockwork = Clockwork(queue, jobs)
+    clockwork.create(every=MINUTE, overlap="queue")
+    tick(clockwork, 3)
+    clockwork.change_by_hand(overlap="allow")
+    clockwork.end()
+    tick(clockwork)
+    one = clockwork.states()
+    clockwork.end()
+    clockwork.advance(1)
+    clockwork.fire()
+
+    assert ["12:01:00 fired", "12:02:00 fired", "12:03:00 waiting", "12:04:00 waiting"] == one
+    assert ["12:01:00 fired", "12:02:00 fired", "12:03:00 fired", "12:04:00 waiting"] == clockwork.states()
+
+
+def test_what_waits_is_looked_at_soon_when_its_schedule_is_resumed(clockwork: Clockwork) -> None:
+    """
+    Not at its next tick, which may be a year away.
+    """
+    clockwork.create(every=MINUTE, overlap="queue")
+    tick(clockwork, 2)
+    clockwork.pause()
+    paused = clockwork.look_in()
+    clockwork.end()
+    clockwork.resume()
+    look = clockwork.look_in()
+    clockwork.advance(1)
+    clockwork.fire()
+
+    assert (None, 1.0) == (paused, look)
+    assert ["12:01:00 fired", "12:02:00 fired"] == clockwork.states()

@@ -15,7 +15,7 @@ MOST_WAITING = 1_000
 
 
 class Sorted(NamedTuple):
-    """Of the ticks that are due: which are *fired*, which *wait*, and which are left out, with the reason."""
+    """Of ticks that are due, or waited: which are *fired*, which *wait*, and which are left out, with the reason."""
 
     fired: list[datetime]
     waiting: list[datetime]
@@ -35,3 +35,20 @@ def sort_out(overlap: Overlap, ticks: Sequence[datetime], *, running: int, waiti
         return Sorted(fired, [], [(tick, "the run before it had not ended") for tick in rest])
     room = max(0, MOST_WAITING - waiting)
     return Sorted(fired, rest[:room], [(tick, f"{MOST_WAITING} ticks before it were waiting") for tick in rest[room:]])
+
+
+def sort_out_waiting(overlap: Overlap, ticks: Sequence[datetime], *, running: int, due: int) -> Sorted:
+    """What to do with *ticks* that wait (the earliest first), while so many runs have not ended, and so many are due.
+
+    They wait by the rule ``queue``, and the rule may be another one by now.
+    """
+    if overlap == "allow" or not ticks:
+        return Sorted(list(ticks), [], [])
+    if overlap == "queue":
+        free = 0 if running else 1
+        return Sorted(list(ticks[:free]), list(ticks[free:]), [])
+    # The last of them is what there is still to do, unless a later one cancels it anyhow.
+    kept = 0 if overlap == "cancel_previous" and due else 1
+    rest, last = list(ticks[: len(ticks) - kept]), list(ticks[len(ticks) - kept :])
+    skipped = [(tick, "overtaken by a later tick, as ticks do not queue any more") for tick in rest]
+    return Sorted([], last, skipped) if overlap == "skip" and running else Sorted(last, [], skipped)

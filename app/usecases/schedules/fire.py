@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from app.domain.identifiers import TaskId
 from app.domain.schedules.errors import InvalidSchedule
 from app.domain.schedules.misfire import due_ticks
-from app.domain.schedules.overlap import sort_out
+from app.domain.schedules.overlap import Sorted, sort_out, sort_out_waiting
 from app.domain.schedules.run import RunState, ScheduleRun
 from app.domain.schedules.schedule import Schedule
 from app.domain.schedules.timetable import Timetable
@@ -70,6 +70,7 @@ class _Case:
     through: datetime
     runs: list[ScheduleRun] = field(default_factory=list)
     promoted: list[ScheduleRun] = field(default_factory=list)
+    """Those that wait no longer."""
     to_cancel: list[TaskId] = field(default_factory=list)
     waiting: int = 0
 
@@ -137,35 +138,33 @@ class FireSchedules:
         return case
 
     def _sort_out(self, tx: Transaction, cases: Sequence[_Case], now: datetime) -> None:
-        """Look at the runs before these, where that matters."""
-        strict = {case.schedule.key: case for case in cases if case.schedule.plan.overlap != "allow"}
-        if not strict:
+        """Look at what waits, whatever the rule is by now, and at the runs before these, where they matter."""
+        if not cases:
             return
         application = self.scheduling.application
-        running: defaultdict[str, list[TaskId]] = defaultdict(list)
-        for key, task_id in tx.schedules.running(application, list(strict)):
-            running[key].append(task_id)
         waiting: defaultdict[str, list[ScheduleRun]] = defaultdict(list)
-        for run in tx.schedules.waiting(application, list(strict)):
+        for run in tx.schedules.waiting(application, [case.schedule.key for case in cases]):
             waiting[run.schedule].append(run)
-        for key, case in strict.items():
-            overlap = case.schedule.plan.overlap
+        running: defaultdict[str, list[TaskId]] = defaultdict(list)
+        if strict := [case.schedule.key for case in cases if case.schedule.plan.overlap != "allow"]:
+            for key, task_id in tx.schedules.running(application, strict):
+                running[key].append(task_id)
+        for case in cases:
+            key, overlap = case.schedule.key, case.schedule.plan.overlap
             queued = waiting[key]
-            if queued and not running[key]:
-                case.promoted = queued[:1]
-                for run in case.promoted:
-                    run.state, run.fired_at = RunState.FIRED, now
-            due = [run.tick for run in case.runs if run.state is RunState.FIRED]
-            fate = sort_out(overlap, due, running=len(running[key]), waiting=len(queued))
-            states = dict.fromkeys(fate.waiting, RunState.WAITING) | dict.fromkeys(
-                (tick for tick, _ in fate.skipped), RunState.SKIPPED
-            )
-            reasons = dict(fate.skipped)
-            for run in case.runs:
-                if run.state is RunState.FIRED and run.tick in states:
-                    run.state, run.reason = states[run.tick], reasons.get(run.tick)
-            case.waiting = len(queued) - len(case.promoted) + len(fate.waiting)
-            if overlap == "cancel_previous" and fate.fired:
+            if queued and overlap == "allow" and self.scheduling.enqueue.is_unique(case.schedule.type):
+                overlap = "queue"  # one at a time, as above
+            due = [run for run in case.runs if run.state is RunState.FIRED]
+            ticks = [run.tick for run in queued]
+            waited = sort_out_waiting(overlap, ticks, running=len(running[key]), due=len(due))
+            fate = sort_out(overlap, [run.tick for run in due], running=len(running[key]), waiting=len(queued))
+            case.promoted = [run for run in queued if run.tick not in waited.waiting]
+            for run in case.promoted:
+                run.state, run.fired_at = RunState.FIRED, now
+            _note(case.promoted, waited)
+            _note(due, fate)
+            case.waiting = len(waited.waiting) + len(fate.waiting)
+            if overlap == "cancel_previous" and case.fires:
                 case.to_cancel = running[key]
 
     def _held_up(self, tx: Transaction, cases: Sequence[_Case]) -> tuple[list[_Case], list[_Case]]:
@@ -218,6 +217,16 @@ class FireSchedules:
         self, schedule: Schedule, tick: datetime, state: RunState, now: datetime, reason: str | None = None
     ) -> ScheduleRun:
         return ScheduleRun(schedule=schedule.key, tick=tick, state=state, fired_at=now, reason=reason)
+
+
+def _note(runs: Sequence[ScheduleRun], fate: Sorted) -> None:
+    """Have *runs*, which would be fired, wait or be skipped by their *fate*."""
+    reasons = dict(fate.skipped)
+    for run in runs:
+        if run.tick in reasons:
+            run.state, run.reason = RunState.SKIPPED, reasons[run.tick]
+        elif run.tick in fate.waiting:
+            run.state = RunState.WAITING
 
 
 def _refuse(cases: Sequence[_Case], reason: str) -> None:

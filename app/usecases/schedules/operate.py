@@ -36,7 +36,9 @@ class ResumeSchedule:
         """Return the schedule; one that is not paused is returned unchanged. What it would have done meanwhile is not
         made up for: see BackfillSchedule. Raises ScheduleNotFound, ScheduleRetired, InvalidSchedule."""
         schedule = _alive(self.scheduling.found(tx, key))
-        schedule.resume(self.scheduling.timetable(schedule), self.scheduling.now(tx))
+        now = self.scheduling.now(tx)
+        schedule.resume(self.scheduling.timetable(schedule), now)
+        self.scheduling.remember_waiting(tx, [schedule], now)
         tx.schedules.save([schedule])
         tx.reschedule()
         return schedule

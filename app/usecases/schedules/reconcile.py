@@ -100,6 +100,7 @@ class ReconcileSchedules:
         if added:
             tx.schedules.add(added)
         if altered := [*changed, *repaired, *retired]:
+            scheduling.remember_waiting(tx, altered, now)
             tx.schedules.save(altered)
         return Reconciled(_keys(added), _keys(changed), _keys(retired), _keys(repaired))
 
@@ -127,6 +128,7 @@ class RepairSchedules:
             row.redefine(ours[row.key], scheduling.timetable(ours[row.key]), now)
             row.repairs += 1
         if repaired:
+            scheduling.remember_waiting(tx, repaired, now)
             tx.schedules.save(repaired)
         return _keys(repaired)
 

@@ -1,5 +1,6 @@
 """Scheduling: what every verb of schedules needs to know of this application."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,6 +98,13 @@ class Scheduling:
         most = float(schedule.plan.jitter)  # type: ignore[arg-type]  # seconds, once it was checked
         delay = jitter_of(schedule.key, tick, most) if most else None
         return self.task(schedule, tick, delay=delay)
+
+    def remember_waiting(self, tx: Transaction, schedules: Sequence[Schedule], now: datetime) -> None:
+        """Have those of *schedules* looked at soon of which ticks wait: they count their own ticks from now on."""
+        waiting = {run.schedule for run in tx.schedules.waiting(self.application, [one.key for one in schedules])}
+        for schedule in schedules:
+            if schedule.key in waiting:
+                schedule.look_soon(now)
 
     def found(self, tx: Transaction, key: str) -> Schedule:
         """The schedule of this key, locked. Raises ScheduleNotFound."""
