@@ -5,7 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.domain.identifiers import TaskId
+from app.domain.tasks.existing import ExistingTask
 from app.domain.tasks.status import TaskStatus
+from app.domain.tasks.task import WorkerTask
 
 
 class RunState(StrEnum):
@@ -44,6 +46,12 @@ class ScheduleRun:
     task_id: TaskId | None = None
     reason: str | None = None
     task_status: TaskStatus | None = None
+
+    def got(self, task: WorkerTask) -> None:
+        """*task* was enqueued for it, or found there."""
+        self.task_id = task.id
+        if isinstance(task, ExistingTask):
+            self.reason = "its job is unique: this task was there, and stands for it"
 
     @property
     def lateness(self) -> float | None:

@@ -62,7 +62,7 @@ class BackfillSchedule:
             self.scheduling.enqueue.check(one)
         tasks = self.scheduling.enqueue.put(tx, new)
         for run, task in zip(ours, tasks, strict=True):
-            run.task_id = task.id
+            run.got(task)
         if ours:
             tx.schedules.save_runs(application, ours)
         return tasks

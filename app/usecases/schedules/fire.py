@@ -14,7 +14,6 @@ from app.domain.schedules.run import RunState, ScheduleRun
 from app.domain.schedules.schedule import Schedule
 from app.domain.schedules.timetable import Timetable
 from app.domain.tasks.errors import IllegalTransition, TaskNotFound
-from app.domain.tasks.existing import ExistingTask
 from app.usecases.schedules.scheduling import Scheduling
 from app.usecases.tasks.cancel import CancelTask
 from app.usecases.transaction import Transaction
@@ -196,9 +195,7 @@ class FireSchedules:
         for one in new:
             self.scheduling.enqueue.check(one)
         for (schedule, run), task in zip(fired, self.scheduling.enqueue.put(tx, new), strict=True):
-            run.task_id = task.id
-            if isinstance(task, ExistingTask):
-                run.reason = "its job is unique: this task was there, and stands for it"
+            run.got(task)
             schedule.fired(run.tick, task.id, now)
         changed = [run for _, run in fired]
         changed += [run for case in cases for run in case.promoted if run.state is not RunState.FIRED]

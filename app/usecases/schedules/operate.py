@@ -65,7 +65,7 @@ class RunScheduleNow:
         new = self.scheduling.task(schedule, run.tick, payload=payload)
         self.scheduling.enqueue.check(new)
         [task] = self.scheduling.enqueue.put(tx, [new])
-        run.task_id = task.id
+        run.got(task)
         schedule.fired(run.tick, task.id, now)
         tx.schedules.save_runs(application, [run])
         tx.schedules.save([schedule])

@@ -15,7 +15,6 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
-    or_,
     select,
     true,
     update,
@@ -23,10 +22,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.schedules.run import RunKind, RunState, ScheduleRun
-from app.domain.tasks.status import NOT_BEGUN
 from app.infra.postgres.arrays import rows_of
 from app.infra.postgres.moments import NOW
 from app.infra.postgres.tables import Moment, schedules, tasks, ticks
+from app.infra.postgres.tasks.operate import HAS_EXPIRED
 
 LOOKED_BACK = 100
 """Runs of a schedule among which one that has not ended is looked for."""
@@ -94,19 +93,13 @@ _recent = (
     .limit(LOOKED_BACK)
     .lateral("recent")
 )
-_may_go_on = or_(
-    tasks.c.expires_at.is_(None),
-    tasks.c.expires_at > NOW,
-    tasks.c.started_at.is_not(None),
-    tasks.c.status.not_in([literal_column(f"'{status}'") for status in NOT_BEGUN]),
-)
 # Whatever has ended is in another table; what was not started in time never will be, and is taken there before long.
 RUNNING = (
     select(_recent.c.schedule, _recent.c.task_id)
     .select_from(_wanted)
     .join(_recent, true())
     .join(tasks, tasks.c.id == _recent.c.task_id)
-    .where(_may_go_on)
+    .where(HAS_EXPIRED.is_not(true()))
 )
 
 _last = (
