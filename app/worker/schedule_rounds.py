@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from app.domain.errors import DatabaseUnavailable, SchemaMismatch
+from app.domain.schedules.errors import SchedulesForbidden
 from app.usecases.schedules.fire import FindDue, Fired, FireSchedules, LookAtSchedules
 from app.usecases.schedules.reconcile import Definitions, ReconcileSchedules, RepairSchedules
 from app.usecases.schedules.trim import TrimRuns
@@ -31,6 +32,7 @@ class ScheduleRounds:
         self._look = LookAtSchedules(self._scheduling)
         self._fire = FireSchedules(self._scheduling)
         self._is_reconciled = False
+        self._is_warned = False
         self._repair_at = self._trim_at = 0.0
 
     def check(self) -> None:
@@ -41,7 +43,28 @@ class ScheduleRounds:
 
     def in_full(self, is_stopping: Callable[[], bool]) -> Generator[Step, Any, float | None]:
         """For who stays: seconds until the next tick, None for never. The first round tells the database what the code
-        says; later ones repair what was changed by hand, and forget what is long ago."""
+        says; later ones repair what was changed by hand, and forget what is long ago.
+
+        Raises SchedulesForbidden, if the code has schedules."""
+        return (yield from self._unless_forbidden(self._in_full(is_stopping)))
+
+    def in_passing(self) -> Generator[Step, Any, float | None]:
+        """For who comes and goes: the same, without the keeping up. One statement that reads when nothing is due."""
+        return (yield from self._unless_forbidden(self._in_passing()))
+
+    def _unless_forbidden(self, steps: Generator[Step, Any, float | None]) -> Generator[Step, Any, float | None]:
+        try:
+            return (yield from steps)
+        except SchedulesForbidden as error:
+            if self._definitions():
+                raise
+            # Whoever has no schedules needs no rights on them; those made at run time are fired by others.
+            if not self._is_warned:
+                self._is_warned = True
+                _log.warning("No schedule is fired here, and none is in the code: %s", error)
+            return None
+
+    def _in_full(self, is_stopping: Callable[[], bool]) -> Generator[Step, Any, float | None]:
         now = time.monotonic()
         if not self._is_reconciled:
             yield from self._reconcile()
@@ -56,8 +79,7 @@ class ScheduleRounds:
                 _log.warning("Schedule %r was changed by hand, and says again what the code says", key)
         return (yield from self._fire_due(is_stopping))
 
-    def in_passing(self) -> Generator[Step, Any, float | None]:
-        """For who comes and goes: the same, without the keeping up. One statement that reads when nothing is due."""
+    def _in_passing(self) -> Generator[Step, Any, float | None]:
         if not self._is_reconciled and self._definitions():
             yield from self._reconcile()
         return (yield from self._fire_due(lambda: False))
@@ -81,7 +103,7 @@ class ScheduleRounds:
     def _fire_all(self) -> Generator[Step, Any, Fired]:
         try:
             return (yield (self._fire,))  # type: ignore[no-any-return]  # what a step answers
-        except (DatabaseUnavailable, SchemaMismatch):
+        except (DatabaseUnavailable, SchemaMismatch, SchedulesForbidden):
             raise
         except Exception:
             # The task of one is refused, and with it all that were due: find it.
@@ -92,7 +114,7 @@ class ScheduleRounds:
         for key in keys:
             try:
                 fired = yield (self._fire, [key])
-            except (DatabaseUnavailable, SchemaMismatch):
+            except (DatabaseUnavailable, SchemaMismatch, SchedulesForbidden):
                 raise
             except Exception as error:  # a model's validator, or a unique key's function, may raise anything
                 _log.error("The task of schedule %r was refused: %s", key, error)

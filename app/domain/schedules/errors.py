@@ -55,3 +55,14 @@ class ScheduleRetired(QueueError):
     def __init__(self, schedule: str) -> None:
         self.schedule = schedule
         super().__init__(f"Schedule {schedule!r} is retired: no code defines it any more, only its history is left")
+
+
+class SchedulesForbidden(QueueError):
+    """The role that is logged in has no rights on the tables of schedules."""
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(
+            f"The database keeps schedules from this role ({detail}): grant it SELECT, INSERT, UPDATE and DELETE on the"
+            " tables schedules and ticks, or log in as another"
+        )

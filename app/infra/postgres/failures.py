@@ -41,6 +41,11 @@ def _told_by_the_database(error: DBAPIError, connecting: bool, committing: bool)
     return None
 
 
+def forbidden(error: DBAPIError) -> str | None:
+    """What the database said, in a line, when it refused *error*'s statement for want of a right; None otherwise."""
+    return _first_line(error) if _sqlstate(error) == _FORBIDDEN[0] else None
+
+
 def is_broken_connection(error: Exception) -> bool:
     """Whether the connection itself is gone, as after a restart of the server, so that a new one may do better."""
     return isinstance(error, DBAPIError) and error.connection_invalidated

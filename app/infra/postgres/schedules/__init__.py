@@ -11,6 +11,7 @@ from app.domain.schedules.schedule import TOLERANCE, Schedule
 from app.infra.postgres.partitions import TRY_LOCK
 from app.infra.postgres.schedules import rows, statements
 from app.infra.postgres.schedules import runs as of_runs
+from app.infra.postgres.schedules.guarded import GuardedStatements
 from app.infra.postgres.statements import Statements
 
 
@@ -18,7 +19,7 @@ class PostgresSchedules:
     """Implements Schedules."""
 
     def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+        self._statements = GuardedStatements(statements)
 
     def look_in(self, known: Known) -> float | None:
         parameters = _known(known)
