@@ -19,6 +19,8 @@ from app.domain.schedules.wall import Wall, checked_zone
 SHORTEST = 1.0
 """Seconds of an interval, as of a cron expression with seconds."""
 _KINDS = ("cron", "every", "at")
+_TICKS = (*_KINDS, "anchor", "timezone", "dst")
+"""What decides when it ticks; all else is about what becomes of a tick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,10 @@ class Plan:
             # A float by now; only the parameter takes more.
             return IntervalTicks(timedelta(seconds=self.every), self.anchor or EPOCH)  # type: ignore[arg-type]
         return OneTick(self.at or EPOCH)
+
+    def ticks_like(self, other: "Plan") -> bool:
+        """Whether both tick at the same moments, as far as what is said of them tells."""
+        return all(getattr(self, name) == getattr(other, name) for name in _TICKS)
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """With *changes*; one of cron, every and at takes the place of the other two. Raises InvalidInput."""

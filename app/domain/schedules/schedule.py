@@ -89,15 +89,22 @@ class Schedule:
         self.fingerprint = ""
         self.rest()
 
-    def redefine(self, defined: "Schedule", timetable: Timetable, now: datetime) -> None:
-        """Take on what *defined* says; ticks are counted anew from now on, unless they are the same as before."""
-        is_same = self.plan == defined.plan and self.retired_at is None and self.look_at is not None
+    def redefine(self, defined: "Schedule", timetable: Timetable, now: datetime) -> datetime | None:
+        """Take on what *defined* says. Ticks are counted anew from now on if they are others than before, or if it
+        did not tick; otherwise what was due stays due.
+
+        Return the first tick that was due and is passed over by that, if there is one: others may follow it.
+        """
+        is_same = self.plan.ticks_like(defined.plan) and self.retired_at is None and self.look_at is not None
+        due = self.next_tick if self.next_tick is not None and self.next_tick <= now else None
         self.type, self.plan, self.payload = defined.type, defined.plan, defined.payload
         self.version, self.options, self.source = defined.version, defined.options, defined.source
         self.retired_at = None
         self.fingerprint = self.fingerprinted()
-        if not is_same or not self.is_active:
-            self.begin(timetable, now)
+        if is_same and self.is_active:
+            return None
+        self.begin(timetable, now)
+        return due
 
     def begin(self, timetable: Timetable, now: datetime) -> None:
         """Count ticks from now on."""

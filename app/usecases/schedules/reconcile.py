@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.domain.schedules.definition import ScheduleDefinition
 from app.domain.schedules.errors import InvalidOverride, InvalidSchedule
+from app.domain.schedules.run import RunState, ScheduleRun
 from app.domain.schedules.schedule import Schedule, Source
-from app.domain.schedules.timetable import EPOCH
+from app.domain.schedules.timetable import EPOCH, Timetable
 from app.usecases.schedules.scheduling import Scheduling
 from app.usecases.transaction import Transaction
 
@@ -79,6 +81,7 @@ class ReconcileSchedules:
         added = [one for key, one in wanted.items() if key not in there]
         changed: list[Schedule] = []
         repaired: list[Schedule] = []
+        passed_over: list[ScheduleRun] = []
         for key, one in wanted.items():
             row = there.get(key)
             if row is None:
@@ -86,7 +89,7 @@ class ReconcileSchedules:
             is_ours = row.fingerprint == one.fingerprint and row.retired_at is None and row.source is Source.CODE
             if is_ours and not row.is_drifted:
                 continue
-            row.redefine(one, scheduling.timetable(one), now)
+            passed_over += _redefined(row, one, scheduling.timetable(one), now)
             if is_ours:
                 row.repairs += 1
             (repaired if is_ours else changed).append(row)
@@ -102,6 +105,8 @@ class ReconcileSchedules:
         if altered := [*changed, *repaired, *retired]:
             scheduling.remember_waiting(tx, altered, now)
             tx.schedules.save(altered)
+        if passed_over:
+            tx.schedules.add_runs(scheduling.application, passed_over)
         return Reconciled(_keys(added), _keys(changed), _keys(retired), _keys(repaired))
 
 
@@ -124,18 +129,30 @@ class RepairSchedules:
         if not ours or not self._drifted(tx.schedules.all(scheduling.application, list(ours)), ours):
             return []
         repaired = self._drifted(tx.schedules.lock_defined(scheduling.application, list(ours)), ours)
+        passed_over: list[ScheduleRun] = []
         for row in repaired:
-            row.redefine(ours[row.key], scheduling.timetable(ours[row.key]), now)
+            passed_over += _redefined(row, ours[row.key], scheduling.timetable(ours[row.key]), now)
             row.repairs += 1
         if repaired:
             scheduling.remember_waiting(tx, repaired, now)
             tx.schedules.save(repaired)
+        if passed_over:
+            tx.schedules.add_runs(scheduling.application, passed_over)
         return _keys(repaired)
 
     def _drifted(self, rows: Sequence[Schedule], ours: Mapping[str, Schedule]) -> list[Schedule]:
         return [
             row for row in rows if row.key in ours and row.fingerprint == ours[row.key].fingerprint and row.is_drifted
         ]
+
+
+def _redefined(row: Schedule, defined: Schedule, timetable: Timetable, now: datetime) -> list[ScheduleRun]:
+    """Have *row* say what *defined* does; what has to be noted of ticks that are passed over by that, if any are."""
+    tick = row.redefine(defined, timetable, now)
+    if tick is None:
+        return []
+    reason = f"its plan was changed before anybody fired it, or others after it until {now:%Y-%m-%d %H:%M:%S %Z}"
+    return [ScheduleRun(schedule=row.key, tick=tick, state=RunState.MISSED, fired_at=now, reason=reason)]
 
 
 def _keys(schedules: Sequence[Schedule]) -> list[str]:
