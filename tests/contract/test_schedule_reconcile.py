@@ -23,7 +23,7 @@ def version(queue: Queue, *keys: str, every: timedelta = MINUTE, **asked: Any) -
 def planned(queue: Queue, **plan: Any) -> Clockwork:
     """A version of the code that defines one schedule, each minute unless its plan says otherwise."""
     clockwork = Clockwork(queue)
-    clockwork.define(**{"key": "a", "every": MINUTE} | plan)
+    clockwork.define("a", **{"every": MINUTE} | plan)
     return clockwork
 
 

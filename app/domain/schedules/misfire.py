@@ -10,7 +10,11 @@ from app.domain.numbers import checked_whole_number
 from app.domain.schedules.timetable import INSTANT, Timetable
 
 IN_TIME = timedelta(seconds=30)
-"""A tick that is fired within so long was not missed: as long as a deployment may take, and a worker's look twice."""
+"""The latest tick is in time for so long: as long as a deployment may take, and a worker's look twice."""
+GRACE = timedelta(seconds=5)
+"""While the first of the ticks that are due is no older, nobody was away and all are in time: what a busy machine, a
+pause of a worker or its replacement by another takes. Without it a schedule that ticks each second would lose ticks to
+a worker that is a second late."""
 MOST = 10_000
 
 
@@ -32,8 +36,14 @@ class Misfire:
 
 
 MisfireRule = Literal["skip", "one", "all"] | Misfire
-"""``skip``: what was missed is not made up for. ``one``: all that was missed together gets one run, of the latest tick;
-none when a tick is due in time anyhow. ``all``: each gets its run. ``Misfire``: some do."""
+"""What becomes of ticks that nobody fired in time, and of nothing else.
+
+All that are due are in time while the first of them is at most 5 seconds old (GRACE). Otherwise some were missed, and
+only the latest is in time, until the next one comes and for 30 seconds at most (IN_TIME).
+
+``skip``: what was missed is not made up for. ``one``: all of it together gets one run, of the latest tick; none when
+that is in time anyhow. ``all``: each gets its run. ``Misfire``: so many of the latest get one, counted with the one
+that is in time, or those of the time within."""
 
 
 def checked_misfire(value: object) -> MisfireRule:
@@ -70,31 +80,32 @@ class Due(NamedTuple):
 def due_ticks(timetable: Timetable, rule: MisfireRule, *, after: datetime, now: datetime, limit: int) -> Due:
     """What is to be fired *now*, when all ticks up to *after* are dealt with; at most *limit*, the rest in a next call.
 
-    The work is bounded by *limit*, by the ticks of half a minute, and by ``Misfire.most``, however long the outage was.
+    The work is bounded by *limit* and by ``Misfire.most``, however long the outage was.
     """
     first = timetable.after(after)
     if first is None or first > now:
         return Due([], None, after)
-    start = _start(timetable, rule, after, now)
+    start = _start(timetable, rule, first, now)
     ticks: list[datetime] = []
     tick = timetable.after(start)
     while tick is not None and tick <= now and len(ticks) < limit:
         ticks.append(tick)
         tick = timetable.after(tick)
-    if not ticks and rule == "one" and (latest := timetable.until(now)) is not None:
-        ticks, start, tick = [latest], latest - INSTANT, None
     is_cut = tick is not None and tick <= now
-    return Due(ticks, first if first <= start and first not in ticks else None, ticks[-1] if is_cut else now)
+    return Due(ticks, first if first <= start else None, ticks[-1] if is_cut else now)
 
 
-def _start(timetable: Timetable, rule: MisfireRule, after: datetime, now: datetime) -> datetime:
-    """The moment behind which all ticks are fired."""
-    if rule == "all":
-        return after
-    in_time = max(after, now - IN_TIME - INSTANT)
+def _start(timetable: Timetable, rule: MisfireRule, first: datetime, now: datetime) -> datetime:
+    """The moment behind which all ticks are fired, of those from *first* on."""
+    start = first - INSTANT
+    if rule == "all" or now - first <= GRACE:
+        return start
+    latest = max(first, timetable.until(now) or first)
+    if rule == "one":
+        return latest - INSTANT
+    in_time = latest - INSTANT if now - latest <= IN_TIME else now
     if not isinstance(rule, Misfire):
         return in_time
-    start = after
     if rule.within is not None:
         start = max(start, now - timedelta(seconds=float(rule.within)) - INSTANT)  # type: ignore[arg-type]  # seconds
     if rule.most is not None:
