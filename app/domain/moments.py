@@ -43,16 +43,16 @@ def checked_seconds(field: str, value: object, *, positive: bool = False) -> flo
     return float(seconds)
 
 
-def duration(text: str) -> float:
+def duration(text: str, field: str = "duration") -> float:
     """Seconds from text: a plain number of seconds, or parts such as ``90s``, ``5m``, ``1h30m``, ``7d``, ``250ms``.
 
-    Raises InvalidInput.
+    Raises InvalidInput, naming *field*.
     """
     plain = text.strip().lower()
     parts = _PART.findall(plain)
     if parts and not _PART.sub("", plain).strip():
-        return checked_seconds("duration", sum(float(number) * _UNITS[unit] for number, unit in parts))
+        return checked_seconds(field, sum(float(number) * _UNITS[unit] for number, unit in parts))
     try:
-        return checked_seconds("duration", float(plain))
+        return checked_seconds(field, float(plain))
     except ValueError as error:
-        raise InvalidInput("duration", text, "must be seconds or a duration such as 90s, 5m, 7d") from error
+        raise InvalidInput(field, text, "must be seconds or a duration such as 90s, 5m, 7d") from error

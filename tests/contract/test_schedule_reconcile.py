@@ -277,6 +277,9 @@ def test_settings_override_the_code(queue: Queue) -> None:
         ({"timezone": "Mars"}, "WORKER_SCHEDULES: schedule 'a': timezone: must be a time zone"),
         ({"crom": "* * * * *"}, "WORKER_SCHEDULES: schedule 'a': crom: must be one of"),
         ({"enabled": "no"}, "WORKER_SCHEDULES: schedule 'a': enabled: must be true or false"),
+        ({"every": "often"}, "WORKER_SCHEDULES: schedule 'a': every: must be seconds or a duration"),
+        ({"misfire": {"within": "long"}}, "WORKER_SCHEDULES: schedule 'a': misfire.within: must be seconds or a dur"),
+        ({"misfire": {"within": "0s"}}, "WORKER_SCHEDULES: schedule 'a': misfire.within: must be more than 0"),
         ({"at": "soon"}, "WORKER_SCHEDULES: schedule 'a': at: must be like"),
     ],
 )

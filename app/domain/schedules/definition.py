@@ -70,7 +70,7 @@ def _read(name: str, value: Any) -> Any:
     if name == "misfire":
         return misfire.from_json(value)
     if name in ("every", "jitter") and isinstance(value, str):
-        return duration(value)
+        return duration(value, name)
     if name in ("at", "anchor") and isinstance(value, str):
         try:
             return datetime.fromisoformat(value)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from app.domain.errors import InvalidInput
-from app.domain.moments import checked_seconds
+from app.domain.moments import checked_seconds, duration
 from app.domain.numbers import checked_whole_number
 from app.domain.schedules.timetable import INSTANT, Timetable
 
@@ -58,10 +58,13 @@ def as_json(rule: MisfireRule) -> Any:
 
 
 def from_json(value: Any) -> MisfireRule:
-    """Raises InvalidInput."""
+    """A duration may be text, as in ``duration``. Raises InvalidInput."""
     if isinstance(value, dict):
         if unknown := value.keys() - {"most", "within"}:
             raise InvalidInput("misfire", value, f"must have most and within, not {', '.join(sorted(unknown))}")
+        within = value.get("within")
+        if isinstance(within, str):
+            value = value | {"within": duration(within, "misfire.within")}
         return Misfire(**value)
     return checked_misfire(value)
 

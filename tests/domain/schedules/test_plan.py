@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app import DuplicateSchedule, InvalidInput, InvalidJob, InvalidSchedule, JobCatalog, Misfire
+from app import DuplicateSchedule, InvalidInput, InvalidJob, InvalidSchedule, JobCatalog, Misfire, ScheduleDefinition
 from app.domain.schedules.jitter import jitter_of
 from app.domain.schedules.plan import Plan
 
@@ -61,6 +61,17 @@ def test_a_bounded_misfire_says_its_bounds(wrong: dict[str, Any]) -> None:
     """At least one of them, each more than nothing."""
     with pytest.raises(InvalidInput, match="misfire"):
         Misfire(**wrong)
+
+
+def test_a_setting_says_durations_as_text_or_in_seconds() -> None:
+    """All of them, within a misfire too."""
+    plain = ScheduleDefinition(key="a", type="job", plan=Plan(cron="@daily"))
+    texts = {"every": "90s", "jitter": "1m30s", "misfire": {"within": "1h", "most": 3}}
+    numbers = {"every": 90, "jitter": 90.0, "misfire": {"within": 3600, "most": 3}}
+
+    read = [plain.overridden(said).plan for said in (texts, numbers)]
+
+    assert [Plan(every=90, jitter=90, misfire=Misfire(within=timedelta(hours=1), most=3))] * 2 == read
 
 
 def test_a_key_is_given_once_in_a_catalog_and_in_what_is_merged() -> None:
