@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.domain.errors import InvalidInput
 from app.domain.jobs.errors import UnknownType
 from app.domain.jobs.job import Job
 from app.domain.jobs.schemas import Unfit
@@ -120,12 +119,13 @@ class Scheduling:
         schema = self.enqueue.schemas.of(job.payload)
         try:
             return schema.to_json(payload, field="payload")
-        except Unfit as error:
+        except Unfit as stranger:
             # JSON of it, as over the command line; of what is neither, the first refusal says what it should be.
             if not isinstance(payload, dict | list | str | int | float | None):
                 raise
+            said = JsonText.of({} if payload is None else payload, field="payload").decoded()
             try:
-                schema.from_json({} if payload is None else payload, field="payload")
-            except InvalidInput:
-                raise error from None
-            return {} if payload is None else payload
+                schema.from_json(said, field="payload")
+            except Unfit as unfit:
+                raise (unfit if isinstance(said, dict | list) else stranger) from None
+            return said

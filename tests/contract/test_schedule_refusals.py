@@ -1,0 +1,48 @@
+"""Refusals: what is wrong of a schedule is named, with what was given and what is allowed."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from app.domain.jobs.catalog import JobCatalog
+from app.domain.schedules.errors import InvalidSchedule
+from tests.contract.clockwork import MINUTE, Clockwork, handler
+from tests.contract.subject import Queue
+from tests.examples import REPORT
+
+
+class Sales(BaseModel):
+    title: str
+    days: int = 1
+
+
+@pytest.fixture
+def modelled(queue: Queue) -> Clockwork:
+    """With a job whose payload has a model."""
+    jobs = JobCatalog()
+    jobs.define(REPORT, payload=Sales)(handler)
+    return Clockwork(queue, jobs)
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({"days": 2}, "does not fit Sales: title: Field required"),
+        ({"title": "a", "days": "two"}, "does not fit Sales: days: Input should be a valid integer"),
+        (None, "does not fit Sales: title: Field required"),
+        ({"title": {1}}, r"payload\.title: must be JSON"),
+        ("Sales", "must be an instance of Sales, not str"),
+        (object(), "must be an instance of Sales, not object"),
+    ],
+)
+def test_a_payload_that_does_not_fit_is_told_what_does_not(modelled: Clockwork, payload: Any, said: str) -> None:
+    """
+    A dict is taken for JSON of the model, as a right one is.
+    """
+    modelled.create("right", every=MINUTE, payload={"title": "a"})
+
+    with pytest.raises(InvalidSchedule, match=said):
+        modelled.create(every=MINUTE, payload=payload)
+
+    assert ["right"] == [one.key for one in modelled.reports()]
