@@ -46,3 +46,28 @@ def test_a_payload_that_does_not_fit_is_told_what_does_not(modelled: Clockwork, 
         modelled.create(every=MINUTE, payload=payload)
 
     assert ["right"] == [one.key for one in modelled.reports()]
+
+
+@pytest.mark.parametrize("key", ["", " ", " a", "a\u00a0", "-a", "--json", "a\n", "*", "a" * 201, 5])
+def test_a_wrong_key_is_refused_in_the_name_of_the_type(queue: Queue, key: Any) -> None:
+    """
+    In code as at run time, and nothing is stored.
+    """
+    clockwork = Clockwork(queue)
+    refusals = []
+
+    for verb in (clockwork.define, clockwork.create):
+        with pytest.raises(InvalidSchedule, match=f"^schedule '{REPORT}': key: must ") as refused:
+            verb(key, every=MINUTE)
+        refusals.append((refused.value.schedule, refused.value.field, refused.value.value))
+
+    assert [(REPORT, "key", key)] * 2 == refusals
+    assert ([], ()) == (clockwork.reports(), clockwork.jobs.schedules)
+
+
+def test_a_schedule_made_at_run_time_needs_a_key(queue: Queue) -> None:
+    """
+    The type of its job is none: that is the key of one in code.
+    """
+    with pytest.raises(InvalidSchedule, match="key: must be text"):
+        Clockwork(queue).create(None, every=MINUTE)  # type: ignore[arg-type]

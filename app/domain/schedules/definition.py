@@ -42,7 +42,7 @@ class ScheduleDefinition:
         cls, key: str | None, *, type: str, payload: Any, options: Mapping[str, Any], **plan: Any
     ) -> "ScheduleDefinition":
         """A definition that has been checked as far as it can be where it is written; without a key, the type is it."""
-        key = checked_name("key", type if key is None else key)
+        key = checked_key(type if key is None else key, type)
         with named(key):
             said = dict(options)
             if said.get("timeout") is not None:  # as JSON has it
@@ -63,6 +63,18 @@ class ScheduleDefinition:
                 raise InvalidSchedule(self.key, "it", changes, 'must be an object such as {"enabled": false}')
             read = {name: _read(name, value) for name, value in changes.items()}
             return replace(self, plan=self.plan.replaced(read))
+
+
+def checked_key(key: object, type: str) -> str:
+    """*key*, if it may name a schedule of this *type* of task: a name that a command line and a log show as it is.
+
+    Raises InvalidSchedule in the name of the type, as nobody could tell the schedule by its key.
+    """
+    with named(type):
+        checked = checked_name("key", key)
+        if checked != checked.strip() or checked.startswith("-"):
+            raise InvalidInput("key", key, "must not be blank, begin or end with a space, or begin with -")
+        return checked
 
 
 def _read(name: str, value: Any) -> Any:

@@ -6,7 +6,10 @@ from app.domain.errors import InvalidInput, QueueError
 
 
 class InvalidSchedule(InvalidInput):
-    """A schedule is defined in a way that cannot work; ``schedule`` is its key, ``field`` what is wrong of it."""
+    """A schedule is defined in a way that cannot work; ``schedule`` is its key, ``field`` what is wrong of it.
+
+    Where the key itself is what is wrong, ``schedule`` is the type of its tasks.
+    """
 
     def __init__(self, schedule: str, field: str, value: Any, rule: str) -> None:
         self.schedule = schedule

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain.jobs.job import Job
 from app.domain.names import checked_name
-from app.domain.schedules.definition import ScheduleDefinition
+from app.domain.schedules.definition import ScheduleDefinition, checked_key
 from app.domain.schedules.errors import DuplicateSchedule, InvalidSchedule, ScheduleInCode
 from app.domain.schedules.misfire import MisfireRule
 from app.domain.schedules.overlap import Overlap
@@ -50,7 +50,7 @@ class CreateSchedule:
         if known is not None:
             options = {"queue": known.queue, "priority": known.priority} | options
         definition = ScheduleDefinition.of(
-            checked_name("key", key),
+            checked_key(key, type),
             type=type,
             payload=payload,
             options=options,
