@@ -45,10 +45,11 @@ class Plan:
     enabled: bool = True
 
     def __post_init__(self) -> None:
-        given = [name for name in _KINDS if getattr(self, name) is not None]
-        if len(given) != 1:
-            said = " and ".join(given) or "none of them"
-            raise InvalidInput("cron", said, "must be exactly one of cron=, every= and at=")
+        given = {name: getattr(self, name) for name in _KINDS if getattr(self, name) is not None}
+        if not given:
+            raise InvalidInput("cron", None, "must be given, or else every= or at=")
+        if len(given) > 1:
+            raise InvalidInput("cron", given, f"must be one of cron=, every= and at=, not {' and '.join(given)}")
         if self.cron is not None:
             self._set("cron", checked_cron(self.cron))
         if self.every is not None:

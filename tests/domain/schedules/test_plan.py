@@ -8,6 +8,7 @@ import pytest
 from app import DuplicateSchedule, InvalidInput, InvalidJob, InvalidSchedule, JobCatalog, Misfire, ScheduleDefinition
 from app.domain.schedules.jitter import jitter_of
 from app.domain.schedules.plan import Plan
+from app.infra.crons import CronSimCrons
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -54,6 +55,31 @@ def test_what_cannot_work_is_refused_where_it_is_written(wrong: dict[str, Any], 
 
     assert ("nightly", field) == (refused.value.schedule, refused.value.field)
     assert () == jobs.schedules
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({}, r"^cron: must be given, or else every= or at= \(given: None\)$"),
+        ({"cron": "@daily", "every": 60}, r"not cron and every \(given: {'cron': '@daily', 'every': 60}\)$"),
+        ({"cron": "61 * * * *"}, r"as minute 0 to 59; or \*, .*; not '61' \(given: '61 \* \* \* \*'\)$"),
+        ({"cron": "0 99 * * * *"}, "as minute 0 to 59; .* not '99'"),
+        ({"cron": "60 0 * * * *"}, "as second 0 to 59; .* not '60'"),
+        ({"cron": "0 1-24 * * *"}, "as hour 0 to 23; .* not '1-24'"),
+        ({"cron": "0 0 0 * *"}, "as day of month 1 to 31, L for the last day, .* not '0'"),
+        ({"cron": "0 0 32 2 *"}, "as day of month 1 to 31, L for the last day, .* not '32'"),
+        ({"cron": "0 0 * foo *"}, "as month 1 to 12, or jan to dec; .* not 'foo'"),
+        ({"cron": "0 0 * * mon#6"}, "as day of week 0 to 7 .* not 'mon#6'"),
+        ({"cron": "*/0 * * * *"}, "as minute 0 to 59; .* not '\\*/0'"),
+        ({"cron": "0 0 30 2 *"}, "must name a day that exists: no month has one like this"),
+        ({"cron": "0 0 31 2,4 *"}, "must name a day that exists: no month has one like this"),
+        ({"cron": "0 0 31 apr,jun */1"}, "must name a day that exists: no month has one like this"),
+    ],
+)
+def test_a_wrong_plan_is_told_what_is_allowed(plan: dict[str, Any], said: str) -> None:
+    """The field of an expression, what it may hold, and what was given."""
+    with pytest.raises(InvalidInput, match=said):
+        Plan(**plan).timetable(CronSimCrons())
 
 
 @pytest.mark.parametrize("wrong", [{}, {"most": 0}, {"most": 10_001}, {"within": 0}, {"within": "long"}])
