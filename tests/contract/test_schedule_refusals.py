@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from app.domain.errors import InvalidInput
 from app.domain.jobs.catalog import JobCatalog
 from app.domain.schedules.errors import InvalidSchedule
 from tests.contract.clockwork import MINUTE, Clockwork, handler
@@ -71,3 +72,17 @@ def test_a_schedule_made_at_run_time_needs_a_key(queue: Queue) -> None:
     """
     with pytest.raises(InvalidSchedule, match="key: must be text"):
         Clockwork(queue).create(None, every=MINUTE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["colour", "scheduled_at", "type", "origin", "cron"])
+def test_once_is_told_which_options_there_are(queue: Queue, wrong: str) -> None:
+    """
+    Those that a task may have beside its type, its payload and its moment, which are said in other words.
+    """
+    clockwork = Clockwork(queue)
+    kept = clockwork.once(delay=60, tags=["x"], ttl=60, correlation_id="c", version=1, max_attempts=2, timeout=5)
+
+    with pytest.raises(InvalidInput, match=f"^{wrong}: is no option of a task for later: there are correlation_id, "):
+        clockwork.once(delay=60, **{wrong: 1})
+
+    assert (("x",), 1) == (kept.tags, clockwork.queue.stats().total)

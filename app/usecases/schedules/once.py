@@ -1,6 +1,6 @@
 """Once: a task at a moment to come, which may be asked for twice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +10,21 @@ from app.domain.jobs.job import Job
 from app.domain.jobs.unique import UNFINISHED
 from app.domain.names import checked_name
 from app.domain.tasks.existing import ExistingTask
+from app.domain.tasks.new import NewTask
 from app.domain.tasks.task import WorkerTask
 from app.domain.uniques import Taking
 from app.usecases.schedules.scheduling import Scheduling
 from app.usecases.tasks.enqueue import EnqueueTask
 from app.usecases.transaction import Transaction
 
+OPTIONS = frozenset(one.name for one in fields(NewTask) if one.init) - {
+    "type",
+    "payload",
+    "scheduled_at",
+    "delay",
+    "origin",
+}
+"""What may be said of the task beside what it is to do and when."""
 # A name holds no control characters, so that no namespace of a job is mistaken for this one.
 _NAMESPACE = "\x01once"
 
@@ -45,6 +54,9 @@ class ScheduleOnce:
         """
         if (at is None) == (delay is None):
             raise InvalidInput("at", at, "must be given, or else delay, and not both")
+        if unknown := sorted(options.keys() - OPTIONS):
+            rule = f"is no option of a task for later: there are {', '.join(sorted(OPTIONS))}"
+            raise InvalidInput(unknown[0], options[unknown[0]], rule)
         type = job.type if isinstance(job, Job) else checked_name("job", job)
         known = self.scheduling.enqueue.jobs.get(type)
         if known is not None:
