@@ -45,10 +45,12 @@ from app.domain.schedules.errors import (
     ScheduleNotFound,
     ScheduleRetired,
 )
-from app.domain.schedules.misfire import Misfire
+from app.domain.schedules.misfire import Misfire, MisfireRule
+from app.domain.schedules.overlap import Overlap
 from app.domain.schedules.run import ScheduleRun
 from app.domain.schedules.schedule import Schedule
 from app.domain.schedules.tick import ScheduledTick
+from app.domain.schedules.timetable import Dst
 from app.domain.tasks.deaths import DeathReason
 from app.domain.tasks.errors import IllegalTransition, LeaseLost, TaskExpired, TaskHeld, TaskNotFound
 from app.domain.tasks.events import (
@@ -71,6 +73,7 @@ from app.domain.tasks.statistics import Grouping, GroupStats, TaskStats
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
 from app.domain.uniques import TaskNotUnique
+from app.usecases.schedules.list import ScheduleReport
 
 __all__ = [
     "AttemptCancelled",
@@ -86,6 +89,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterLoop",
     "DeathReason",
+    "Dst",
     "DuplicateJob",
     "DuplicateSchedule",
     "ExistingTask",
@@ -114,12 +118,14 @@ __all__ = [
     "LoopIsRunning",
     "Middleware",
     "Misfire",
+    "MisfireRule",
     "NewTask",
     "NewerVersion",
     "NoDatabase",
     "NoSessionForItems",
     "NotADeadLetter",
     "Outcome",
+    "Overlap",
     "ProcessDied",
     "QueueError",
     "RaisedInProcess",
@@ -130,6 +136,7 @@ __all__ = [
     "ScheduleDefinition",
     "ScheduleInCode",
     "ScheduleNotFound",
+    "ScheduleReport",
     "ScheduleRetired",
     "ScheduleRun",
     "ScheduledTick",
