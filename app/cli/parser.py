@@ -96,9 +96,12 @@ def _positive(text: str) -> int:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"must be like 2030-01-31T09:00+01:00, not {text!r}") from error
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"must have a time zone, as in 2030-01-31T09:00+01:00, not {text!r}")
+    return moment
 
 
 def _payload(text: str) -> Any:

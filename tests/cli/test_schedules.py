@@ -85,9 +85,9 @@ def test_past_ticks_are_made_up_for(cli: Cli, tasks: TaskQueueContainer) -> None
     wrong = cli("schedules", "backfill", "daily", "--from", "yesterday", *ends[2:])
 
     assert ["daily: 3 task(s) enqueued\n", "daily: 0 task(s) enqueued\n"] == told
-    assert (1, 1, 2) == (too_many.code, naive.code, wrong.code)
+    assert (1, 2, 2) == (too_many.code, naive.code, wrong.code)
     assert "holds more than 100 ticks of schedule 'daily'" in too_many.err
-    assert "must have a time zone" in naive.err
+    assert "argument --from: must have a time zone, as in 2030-01-31T09:00+01:00, not '2020-01-01'" in naive.err
     assert [{"schedule": "daily", "backfill": True}] * 3 == [
         {name: task["origin"][name] for name in ("schedule", "backfill")} for task in cli("list", "--json").json
     ]

@@ -101,11 +101,11 @@ def test_a_moment_puts_the_task_off(cli: Cli) -> None:
 
 
 def test_a_moment_without_a_time_zone_is_refused(cli: Cli) -> None:
-    """Exit code 1, and the sentence says what is missing."""
+    """Exit code 2, as of any argument that cannot be read, and the sentence says what is missing."""
     ended = cli("enqueue", "a:b", "--at", "2100-01-31T09:00")
 
-    assert 1 == ended.code
-    assert "must have a time zone" in ended.err
+    assert 2 == ended.code
+    assert "argument --at: must have a time zone, as in 2030-01-31T09:00+01:00" in ended.err
     assert [] == cli("list", "--json").json
 
 
