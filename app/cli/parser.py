@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.cli.dead_letters import add_dead_letters
+from app.cli.dead_letter_arguments import add_dead_letters
 from app.cli.schedules import add_schedules
 from app.domain.errors import InvalidInput
 from app.domain.moments import duration
