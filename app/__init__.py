@@ -2,7 +2,7 @@
 
 from app.container import TaskQueueContainer
 from app.domain.dead_letters.actions import LetterAction, LetterBulk
-from app.domain.dead_letters.errors import DeadLetterLoop, NotADeadLetter
+from app.domain.dead_letters.errors import DeadLetterLoop, NobodyServes, NoSuchAction, NotADeadLetter
 from app.domain.dead_letters.repository import LetterPlace
 from app.domain.dead_letters.summary import LetterGroup, LetterSummary
 from app.domain.errors import DatabaseUnavailable, InvalidInput, QueueError, SchemaMismatch
@@ -123,6 +123,8 @@ __all__ = [
     "NewerVersion",
     "NoDatabase",
     "NoSessionForItems",
+    "NoSuchAction",
+    "NobodyServes",
     "NotADeadLetter",
     "Outcome",
     "Overlap",

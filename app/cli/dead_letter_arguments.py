@@ -40,7 +40,6 @@ def add_dead_letters(
         bulk.add_argument("ids", nargs="*", metavar="ID")
         _choosing(bulk, moment_of)
         bulk.add_argument("--all", action="store_true", help="all of them: what must be said where nothing chooses")
-        bulk.add_argument("--preview", action="store_true", help="say how many there are of which kind, and do nothing")
         bulk.add_argument("--rate", type=float, metavar="N", help="at most so many letters a second")
         if name == "requeue":
             bulk.add_argument("--force", action="store_true", help="those too that were requeued twice already")
@@ -75,6 +74,7 @@ def _choosing(parser: argparse.ArgumentParser, moment_of: Callable[[str], dateti
 
 
 def _doing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preview", action="store_true", help="say how many there are of which kind, and do nothing")
     parser.add_argument("--by", metavar="NAME", help="who does it, for the record (default: you)")
     waiting = parser.add_mutually_exclusive_group()
     waiting.add_argument("--detach", action="store_true", help="do not wait for the task that works through many")

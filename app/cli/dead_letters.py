@@ -42,7 +42,7 @@ def _requeue(queue: Queue, args: argparse.Namespace) -> int:
         print_json(as_json(task)) if args.json else print(f"{task.id} {task.type}: due again")
         return 0
     which = _bulk_of(args, which)
-    bulk = queue.requeue_dead_letters().execute(preview=args.preview, rate=args.rate, force=force, by=by, **which)
+    bulk = queue.requeue_dead_letters().execute(rate=args.rate, force=force, by=by, **_how(args), **which)
     return _told(queue, args, bulk)
 
 
@@ -53,12 +53,13 @@ def _discard(queue: Queue, args: argparse.Namespace) -> int:
         print_json(as_json(task)) if args.json else print(f"{task.id} {task.type}: discarded")
         return 0
     which = _bulk_of(args, which)
-    bulk = queue.discard_dead_letters().execute(preview=args.preview, rate=args.rate, by=_actor(args), **which)
+    bulk = queue.discard_dead_letters().execute(rate=args.rate, by=_actor(args), **_how(args), **which)
     return _told(queue, args, bulk)
 
 
 def _purge(queue: Queue, args: argparse.Namespace) -> int:
-    return _told(queue, args, queue.purge_dead_letters().execute(older_than=args.older_than, by=_actor(args)))
+    bulk = queue.purge_dead_letters().execute(older_than=args.older_than, by=_actor(args), **_how(args))
+    return _told(queue, args, bulk)
 
 
 def _export(queue: Queue, args: argparse.Namespace) -> int:
@@ -93,18 +94,12 @@ def _told(queue: Queue, args: argparse.Namespace, bulk: LetterBulk) -> int:
         shown = {"preview": True, "total": bulk.summary.total, "skipped": bulk.skipped, "groups": bulk.summary.groups}
         print_json(shown) if args.json else print(summary_table(bulk.summary))
         return 0
-    if (task_id := action.task_id) is not None and not args.detach:
-        if args.here:
-            action, task = run_here(queue, action, label=PAST[action.kind], quiet=args.json)
-        elif is_served(queue, task_id):
-            action, task = follow(queue, action, label=PAST[action.kind], quiet=args.json)
-        else:
-            print(
-                f"error: No worker is alive that would take task {task_id}, which is to do this: it waits for"
-                " one. Start it with `python -m app worker`, or do it in this process with --here.",
-                file=sys.stderr,
-            )
-            return 1
+    if action.task_id is not None and args.detach:
+        if not is_served(queue, action.task_id):
+            print(f"No worker is alive that would take task {action.task_id}: it waits for one", file=sys.stderr)
+    elif action.task_id is not None:
+        do = run_here if args.here else follow
+        action, task = do(queue, action, label=PAST[action.kind], quiet=args.json)
         if task.status is not TaskStatus.COMPLETED:
             print(f"error: Task {task.id}, which did this, is {task.status}: {task.error}", file=sys.stderr)
     print_json(action) if args.json else print(sentence(action))
@@ -121,6 +116,11 @@ def _which(args: argparse.Namespace) -> dict[str, Any]:
         "died_before": args.until,
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _how(args: argparse.Namespace) -> dict[str, Any]:
+    # What reports failure must have done nothing: nobody would wait for a task that nobody takes.
+    return {"preview": args.preview, "only_if_served": not (args.here or args.detach)}
 
 
 def _bulk_of(args: argparse.Namespace, which: dict[str, Any]) -> dict[str, Any]:

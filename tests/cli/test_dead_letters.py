@@ -109,9 +109,11 @@ def test_a_preview_says_what_would_be_done(cli: Cli, letters: list[str]) -> None
     """By type and reason; nothing is."""
     told = cli("dead-letters", "requeue", "--reason", "rejected", "--preview").out
     preview = cli("dead-letters", "discard", "--all", "--preview", "--json").json
+    old = cli("dead-letters", "purge", "--older-than", "0", "--preview", "--json").json
 
     assert ("text:refuse", "rejected", "3") == tuple(told.splitlines()[1].split()[:3])
     assert (True, 3, 0, 1) == (preview["preview"], preview["total"], preview["skipped"], len(preview["groups"]))
+    assert preview == old
     assert [] == cli("dead-letters", "actions", "--json").json
 
 
@@ -156,11 +158,14 @@ def test_a_worker_works_through_many_while_the_command_waits(cli: Cli, database_
 def test_without_a_worker_it_can_be_done_here(cli: Cli, database_url: str, tmp_path: Path) -> None:
     """The command says that nobody would do it, and how it is done all the same."""
     known = {"database_url": database_url, "worker_jobs": "tests.cli.jobs:jobs"}
-    nobody = cli("dead-letters", "requeue", "--all")
+    refused = [cli("dead-letters", *asked) for asked in (("requeue", "--all"), ("purge", "--older-than", "0"))]
+    nothing = cli("dead-letters", "actions", "--json").json, cli("list", "--type", "app:*", "--json").json
     detached = cli("dead-letters", "requeue", "--all", "--detach", "--json")
     done = run(["dead-letters", "discard", "--all", "--here", "--json"], folder=tmp_path, **known)
 
-    assert (1, True) == (nobody.code, "--here" in nobody.err)
+    assert [(1, True)] * 2 == [(one.code, "--here" in one.err) for one in refused]
+    assert ([], []) == nothing, "what was refused is not done by the next worker"
+    assert f"No worker is alive that would take task {detached.json['task_id']}: it waits for one\n" == detached.err
     assert (None, 0) == (detached.json["ended_at"], detached.json["done"])
     assert (0, MANY, MANY) == (done.code, done.json["done"], done.json["total"])
     assert (0, 0) == counted(cli)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.dead_letters.actions import WORK
+from app.domain.dead_letters.errors import NobodyServes
 from app.domain.jobs.answers import PayloadInvalid, Snooze
 from app.domain.jobs.context import TaskContext
 from app.domain.tasks.status import TaskStatus
@@ -154,6 +155,27 @@ def test_a_rate_makes_a_task_of_few_letters_too(letters: Letters) -> None:
     assert letters.requeue_all(rate=1, preview=True).task_id is None
     assert letters.requeue_all(rate=1).task_id is not None
     assert letters.requeue_all(rate=2).done == 2
+
+
+def test_nothing_is_done_if_nobody_would_do_it_and_that_was_asked(letters: Letters) -> None:
+    """
+    Neither a task nor a record is left, and what needs no task is done all the same.
+    """
+    died = letters.die_many(3)
+    verbs: list[Any] = [letters.requeue_all, letters.discard_all, lambda **asked: letters.purge(older_than=0, **asked)]
+    letters.queue.clock.advance(1)
+
+    for verb in verbs:
+        with pytest.raises(NobodyServes, match=r"3 dead letter.*--here"):
+            verb(only_if_served=True)
+    nothing = (letters.actions(), letters.queue.newest(type=WORK))
+    few = letters.requeue_all(only_if_served=True, ids=[died[0].id])
+    letters.die_many(3, REPORT)
+    letters.queue.register("a", types=(WORK,))
+    many = letters.discard_all(only_if_served=True)
+
+    assert ([], []) == nothing
+    assert (1, True) == (few.done, many.task_id is not None)
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), "fast", True])

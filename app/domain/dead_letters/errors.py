@@ -28,6 +28,17 @@ class DeadLetterLoop(QueueError):
         )
 
 
+class NobodyServes(QueueError):
+    """So many letters are worked through by a task, and no living worker would take it; nothing was changed."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        super().__init__(
+            f"No worker is alive that would take the task which {total} dead letter(s) need: start one with"
+            " `python -m app worker`, do it in this process with --here, or let the task wait for one with --detach"
+        )
+
+
 class NoSuchAction(QueueError, LookupError):
     """No action on dead letters has this id."""
 

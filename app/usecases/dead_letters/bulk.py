@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from app.domain.dead_letters.actions import WORK, ActionId, LetterAction, LetterActionKind, LetterBulk
+from app.domain.dead_letters.errors import NobodyServes
 from app.domain.dead_letters.filter import LetterFilter
 from app.domain.dead_letters.repository import LetterPlace, Moved
 from app.domain.errors import InvalidInput
@@ -26,13 +27,17 @@ FASTEST = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be done about which letters: at most *rate* a second, if that is said."""
+    """What is to be done about which letters: at most *rate* a second, if that is said.
+
+    With *only_if_served* a task is made only if a living worker would take it.
+    """
 
     kind: LetterActionKind
     wanted: LetterFilter
     actor: str | None
     rate: float | None = None
     force: bool = False
+    only_if_served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +75,24 @@ class ActOnLetters:
         wanted = order.wanted.until(tx.now())
         payload = {"action": str(action.id), "rate": order.rate}
         queue = _served(worker.node for worker in tx.workers.all() if not worker.is_late)
-        new = NewTask(type=WORK, payload=payload, queue=queue, max_attempts=MAX_ATTEMPTS)
+        if queue is None and order.only_if_served:
+            raise NobodyServes(action.total)
+        new = NewTask(type=WORK, payload=payload, queue=queue or QUEUE, max_attempts=MAX_ATTEMPTS)
         [task] = self.enqueue.put(tx, [new])
         action = replace(action, filter=wanted.as_json(), task_id=task.id)
         tx.dead_letters.record(action)
         return action
 
 
-def _served(alive: Iterable[WorkerNode]) -> str:
-    """The queue for the task: the usual one, unless those who are alive and could do it look at others alone."""
+def _served(alive: Iterable[WorkerNode]) -> str | None:
+    """The queue for the task: the usual one, unless those who are alive and could do it look at others alone.
+
+    None when nobody could.
+    """
     able = [node for node in alive if WORK in node.types]
-    if not able or any(not node.queues or QUEUE in node.queues for node in able):
+    if not able:
+        return None
+    if any(not node.queues or QUEUE in node.queues for node in able):
         return QUEUE
     return min(able[0].queues)
 

@@ -47,14 +47,19 @@ class DiscardDeadLetters:
         preview: bool = False,
         rate: float | None = None,
         by: str | None = None,
+        only_if_served: bool = False,
         **which: Unpack[LetterOptions],
     ) -> LetterBulk:
         """Those chosen as in LetterFilter; with *preview* nothing is done.
 
         A thousand at most are removed before this returns. More, or more than go in a second at this *rate* (letters a
-        second), are worked through by a task, ``task_id``, as they stand now. Raises InvalidInput.
+        second), are worked through by a task, ``task_id``, as they stand now. Raises InvalidInput, and with
+        *only_if_served* NobodyServes when that needs a task and no living worker would take it.
         """
-        order = Order(LetterActionKind.DISCARD, LetterFilter.of(which), checked_actor(by), checked_rate(rate))
+        wanted = LetterFilter.of(which)
+        order = Order(
+            LetterActionKind.DISCARD, wanted, checked_actor(by), checked_rate(rate), only_if_served=only_if_served
+        )
         if preview:
             return LetterBulk(summary=tx.dead_letters.summary(order.wanted))
         return self.act(tx, order)
@@ -66,13 +71,24 @@ class PurgeDeadLetters:
 
     act: ActOnLetters
 
-    def __call__(self, tx: Transaction, *, older_than: timedelta | float, by: str | None = None) -> LetterBulk:
+    def __call__(
+        self,
+        tx: Transaction,
+        *,
+        older_than: timedelta | float,
+        preview: bool = False,
+        by: str | None = None,
+        only_if_served: bool = False,
+    ) -> LetterBulk:
         """Those that died longer ago than *older_than* (a timedelta, or seconds); otherwise as DiscardDeadLetters.
 
-        Raises InvalidInput.
+        Raises InvalidInput and NobodyServes.
         """
         wanted = _older_than(tx, checked_seconds("older_than", older_than))
-        return self.act(tx, Order(LetterActionKind.PURGE, wanted, checked_actor(by)))
+        order = Order(LetterActionKind.PURGE, wanted, checked_actor(by), only_if_served=only_if_served)
+        if preview:
+            return LetterBulk(summary=tx.dead_letters.summary(wanted))
+        return self.act(tx, order)
 
 
 @dataclass(frozen=True, slots=True)

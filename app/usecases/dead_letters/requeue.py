@@ -56,16 +56,23 @@ class RequeueDeadLetters:
         rate: float | None = None,
         force: bool = False,
         by: str | None = None,
+        only_if_served: bool = False,
         **which: Unpack[LetterOptions],
     ) -> LetterBulk:
         """Those chosen as in LetterFilter, the earliest death first; with *preview* nothing is done.
 
         A thousand at most are put back before this returns. More, or more than go in a second at this *rate* (letters a
         second), are worked through by a task, ``task_id``, as they stand now. Those that were requeued twice already
-        are left where they are and counted as ``skipped``, unless *force*. Raises InvalidInput.
+        are left where they are and counted as ``skipped``, unless *force*. Raises InvalidInput, and with
+        *only_if_served* NobodyServes when that needs a task and no living worker would take it.
         """
         order = Order(
-            LetterActionKind.REQUEUE, LetterFilter.of(which), checked_actor(by), checked_rate(rate), bool(force)
+            LetterActionKind.REQUEUE,
+            LetterFilter.of(which),
+            checked_actor(by),
+            checked_rate(rate),
+            bool(force),
+            only_if_served,
         )
         if preview:
             return LetterBulk(summary=tx.dead_letters.summary(order.wanted))
