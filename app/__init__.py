@@ -1,7 +1,7 @@
 """A background task queue on PostgreSQL that a Python application embeds: the public names."""
 
 from app.container import TaskQueueContainer
-from app.domain.dead_letters.actions import LetterAction, LetterBulk
+from app.domain.dead_letters.actions import LetterAction, LetterActionState, LetterBulk
 from app.domain.dead_letters.errors import DeadLetterLoop, NobodyServes, NoSuchAction, NotADeadLetter
 from app.domain.dead_letters.repository import LetterPlace
 from app.domain.dead_letters.summary import LetterGroup, LetterSummary
@@ -110,6 +110,7 @@ __all__ = [
     "Keep",
     "LeaseLost",
     "LetterAction",
+    "LetterActionState",
     "LetterBulk",
     "LetterGroup",
     "LetterPlace",

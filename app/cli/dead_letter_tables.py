@@ -1,14 +1,25 @@
 """How dead letters, and what was done about them, look to people."""
 
+import dataclasses
 import json
+from typing import Any
 
 from app.cli.printing import in_columns, moment
-from app.domain.dead_letters.actions import LetterAction, LetterActionKind
+from app.domain.dead_letters.actions import LetterAction, LetterActionKind, LetterActionState
 from app.domain.dead_letters.summary import LetterSummary
 from app.domain.tasks.task import WorkerTask
 
 _MAX_SHOWN = 60
 PAST = {LetterActionKind.REQUEUE: "requeued", LetterActionKind.DISCARD: "discarded", LetterActionKind.PURGE: "purged"}
+
+OPEN = (LetterActionState.WAITING, LetterActionState.UNDER_WAY)
+"""The states of an action that somebody goes on with, or will."""
+
+
+def action_as_json(action: LetterAction) -> dict[str, Any]:
+    """*action* under the names of LetterAction, with its state."""
+    fields = {field.name: getattr(action, field.name) for field in dataclasses.fields(action)}
+    return fields | {"state": action.state}
 
 
 def letters_table(letters: list[WorkerTask]) -> str:
@@ -46,7 +57,7 @@ def summary_table(summary: LetterSummary) -> str:
 
 
 def actions_table(actions: list[LetterAction]) -> str:
-    rows = [("AT", "ACTION", "BY", "DONE", "LEFT", "STATE", "TASK", "FILTER")]
+    rows = [("AT", "ACTION", "BY", "DONE", "LEFT", "STATE", "ENDED", "TASK", "FILTER")]
     rows += [
         (
             moment(action.at) or "",
@@ -54,7 +65,8 @@ def actions_table(actions: list[LetterAction]) -> str:
             action.actor or "",
             f"{action.done:,} of {action.total:,}",
             f"{action.skipped:,}",
-            "under way" if action.ended_at is None else "done",
+            str(action.state),
+            moment(action.ended_at) or "",
             str(action.task_id or ""),
             json.dumps(action.filter, ensure_ascii=False)[:_MAX_SHOWN],
         )
@@ -64,7 +76,7 @@ def actions_table(actions: list[LetterAction]) -> str:
 
 
 def sentence(action: LetterAction) -> str:
-    if action.ended_at is None:
+    if action.state in OPEN:
         return f"{action.total:,} dead letter(s) are being {PAST[action.kind]} by task {action.task_id}"
     left = f"; {action.skipped:,} left that were requeued twice already (see --force)" if action.skipped else ""
     return f"{action.done:,} of {action.total:,} dead letter(s) {PAST[action.kind]}{left}"

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from app.cli.dead_letter_tables import PAST, actions_table, letters_table, sentence, summary_table
+from app.cli.dead_letter_tables import PAST, action_as_json, actions_table, letters_table, sentence, summary_table
 from app.cli.following import follow, is_served, run_here
 from app.cli.printing import as_json, print_json, story
 from app.cli.queue import Queue
-from app.domain.dead_letters.actions import LetterBulk
-from app.domain.tasks.status import TaskStatus
+from app.domain.dead_letters.actions import LetterAction, LetterActionState, LetterBulk
+from app.domain.tasks.errors import TaskNotFound
 
 
 def dead_letters(queue: Queue, args: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def _export(queue: Queue, args: argparse.Namespace) -> int:
 
 def _actions(queue: Queue, args: argparse.Namespace) -> int:
     actions = queue.list_dead_letter_actions().execute(limit=args.limit)
-    print_json(actions) if args.json else print(actions_table(actions))
+    print_json([action_as_json(action) for action in actions]) if args.json else print(actions_table(actions))
     return 0
 
 
@@ -99,11 +99,19 @@ def _told(queue: Queue, args: argparse.Namespace, bulk: LetterBulk) -> int:
             print(f"No worker is alive that would take task {action.task_id}: it waits for one", file=sys.stderr)
     elif action.task_id is not None:
         do = run_here if args.here else follow
-        action, task = do(queue, action, label=PAST[action.kind], quiet=args.json)
-        if task.status is not TaskStatus.COMPLETED:
-            print(f"error: Task {task.id}, which did this, is {task.status}: {task.error}", file=sys.stderr)
-    print_json(action) if args.json else print(sentence(action))
-    return 0 if action.ended_at is not None or args.detach else 1
+        action = do(queue, action, label=PAST[action.kind], quiet=args.json)
+        if action.state is not LetterActionState.DONE:
+            print(f"error: {_unfinished(queue, action)}", file=sys.stderr)
+    print_json(action_as_json(action)) if args.json else print(sentence(action))
+    return 0 if action.state is LetterActionState.DONE or args.detach else 1
+
+
+def _unfinished(queue: Queue, action: LetterAction) -> str:
+    try:
+        error = queue.find_task().execute(action.task_id).error
+    except TaskNotFound:
+        error = None
+    return f"Task {action.task_id}, which was to do this, is {action.state}" + (f": {error}" if error else "")
 
 
 def _which(args: argparse.Namespace) -> dict[str, Any]:

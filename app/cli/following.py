@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from app.cli.dead_letter_tables import OPEN
 from app.cli.progress import ProgressBar
 from app.cli.queue import Queue
 from app.domain.dead_letters.actions import LetterAction
 from app.domain.errors import QueueError
 from app.domain.identifiers import TaskId
 from app.domain.tasks.errors import TaskHeld
-from app.domain.tasks.task import WorkerTask
 
 LOOK = 0.2
 """Seconds from one look to the next."""
@@ -26,16 +26,15 @@ def is_served(queue: Queue, task_id: TaskId) -> bool:
     )
 
 
-def follow(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> tuple[LetterAction, WorkerTask]:
-    """*action* and its task when that has ended, in the hands of a worker."""
+def follow(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> LetterAction:
+    """*action* when its task has ended, in the hands of a worker."""
     with ProgressBar(label, quiet=quiet) as bar:
-        while not (task := _task_of(queue, action)).status.is_final:
-            _draw(queue, action, bar)
+        while (action := _draw(queue, action, bar)).state in OPEN:
             time.sleep(LOOK)
-        return _draw(queue, action, bar), task
+        return action
 
 
-def run_here(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> tuple[LetterAction, WorkerTask]:
+def run_here(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> LetterAction:
     """The same, run in this process, unless a worker has taken it already."""
     with ProgressBar(label, quiet=quiet) as bar:
         drawing = _Drawing(lambda: _draw(queue, action, bar))
@@ -47,7 +46,7 @@ def run_here(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> 
             return follow(queue, action, label=label, quiet=quiet)
         finally:
             drawing.end()
-        return _draw(queue, action, bar), _task_of(queue, action)
+        return _draw(queue, action, bar)
 
 
 class _Drawing:
@@ -67,12 +66,6 @@ class _Drawing:
         while not self._over.wait(LOOK):
             with suppress(QueueError):  # it is only drawn later
                 self._draw()
-
-
-def _task_of(queue: Queue, action: LetterAction) -> WorkerTask:
-    if action.task_id is None:
-        raise ValueError(f"action {action.id} has no task")
-    return queue.find_task().execute(action.task_id)
 
 
 def _draw(queue: Queue, action: LetterAction, bar: ProgressBar) -> LetterAction:

@@ -167,6 +167,10 @@ def test_without_a_worker_it_can_be_done_here(cli: Cli, database_url: str, tmp_p
     assert ([], []) == nothing, "what was refused is not done by the next worker"
     assert f"No worker is alive that would take task {detached.json['task_id']}: it waits for one\n" == detached.err
     assert (None, 0) == (detached.json["ended_at"], detached.json["done"])
+    cli("cancel", detached.json["task_id"])
+    states = [action["state"] for action in cli("dead-letters", "actions", "--json").json]
+    assert ("waiting", ["done", "cancelled"]) == (detached.json["state"], states)
+    assert "cancelled" in cli("dead-letters", "actions").out
     assert (0, MANY, MANY) == (done.code, done.json["done"], done.json["total"])
     assert (0, 0) == counted(cli)
 

@@ -8,8 +8,12 @@ from app.domain.dead_letters.actions import WORK
 from app.domain.dead_letters.errors import NobodyServes
 from app.domain.jobs.answers import PayloadInvalid, Snooze
 from app.domain.jobs.context import TaskContext
+from app.domain.tasks.failures import Failure
+from app.domain.tasks.outcomes import Failed
+from app.domain.tasks.repository import Settlement
 from app.domain.tasks.status import TaskStatus
 from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.settle import SettleTasks
 from tests.contract.letters import Letters
 from tests.contract.subject import Queue
 from tests.examples import EMAIL, REPORT, a_running_task
@@ -176,6 +180,34 @@ def test_nothing_is_done_if_nobody_would_do_it_and_that_was_asked(letters: Lette
 
     assert ([], []) == nothing
     assert (1, True) == (few.done, many.task_id is not None)
+
+
+def test_where_an_action_stands_is_read_from_its_task_too(letters: Letters) -> None:
+    """
+    Waiting, under way, cancelled, failed, gone and done: nothing that has ended is under way for ever.
+    """
+    letters.die_many(3)
+    letters.queue.clock.advance(1)
+    letters.requeue_all()
+    waiting = letters.actions()[0].state
+    task = letters.claim_work()
+    under_way = letters.actions()[0].state
+    letters.queue.uow.run(SettleTasks(), [Settlement(task, Failed(Failure("builtins.OSError", "no")))])
+    failed = letters.actions()[0].state
+    [task] = letters.queue.newest(type=WORK)
+    letters.queue.retry(task)
+    letters.queue.cancel(task)
+    cancelled = letters.actions()[0].state
+    letters.queue.clock.advance(10)
+    letters.queue.cleanup(5)
+    gone = letters.actions()[0].state
+    letters.die_many(3)
+    letters.queue.clock.advance(1)
+    letters.discard_all()
+    letters.work()
+
+    assert ["waiting", "under way", "failed", "cancelled", "gone"] == [waiting, under_way, failed, cancelled, gone]
+    assert "done" == letters.actions()[0].state
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), "fast", True])

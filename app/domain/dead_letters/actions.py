@@ -9,6 +9,7 @@ from uuid import UUID
 from app.domain.dead_letters.summary import LetterSummary
 from app.domain.identifiers import TaskId
 from app.domain.names import checked_name
+from app.domain.tasks.status import TaskStatus
 
 WORK = "app:dead-letters"
 """The type of the tasks that work through many letters; a job of the queue's own, which every worker knows."""
@@ -25,13 +26,27 @@ class LetterActionKind(StrEnum):
     EXPORT = "export"
 
 
+class LetterActionState(StrEnum):
+    """Where an action stands."""
+
+    DONE = "done"
+    WAITING = "waiting"
+    """For a worker to take its task."""
+    UNDER_WAY = "under way"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    GONE = "gone"
+    """Its task was removed before it was through."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterAction:
     """What somebody did about dead letters, or has had begun.
 
     ``actor`` is who, where they said so; ``filter`` is as LetterFilter writes it. Of ``total`` letters that were meant
     when it was asked, ``done`` are dealt with, and ``skipped`` were left because they had been requeued too often.
-    ``task_id`` names the task that goes on with it, where one does. ``ended_at`` is None until all is done.
+    ``task_id`` names the task that goes on with it, where one does, and ``task_status`` is that of it, None
+    when there is no such task, or no more. ``ended_at`` is None until all is done.
     """
 
     id: ActionId
@@ -44,7 +59,27 @@ class LetterAction:
     skipped: int = 0
     forced: bool = False
     task_id: TaskId | None = None
+    task_status: TaskStatus | None = None
     ended_at: datetime | None = None
+
+    @property
+    def state(self) -> LetterActionState:
+        """Read from the action and its task together: a task that is cancelled or fails ends its action unfinished."""
+        if self.ended_at is not None:
+            return LetterActionState.DONE
+        if self.task_id is None:
+            return LetterActionState.UNDER_WAY
+        return _STATES.get(self.task_status, LetterActionState.GONE)
+
+
+_STATES: dict[TaskStatus | None, LetterActionState] = {
+    TaskStatus.BLOCKED: LetterActionState.WAITING,
+    TaskStatus.PENDING: LetterActionState.WAITING,
+    TaskStatus.RUNNING: LetterActionState.UNDER_WAY,
+    TaskStatus.COMPLETED: LetterActionState.DONE,
+    TaskStatus.FAILED: LetterActionState.FAILED,
+    TaskStatus.CANCELLED: LetterActionState.CANCELLED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

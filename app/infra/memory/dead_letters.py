@@ -60,10 +60,16 @@ class MemoryDeadLetters:
         return None if action is None else self._put(replace(action, skipped=skipped, ended_at=self._now()))
 
     def actions(self, limit: int) -> Sequence[LetterAction]:
-        return sorted(self._draft.letter_actions.values(), key=lambda action: action.id, reverse=True)[:limit]
+        newest = sorted(self._draft.letter_actions.values(), key=lambda action: action.id, reverse=True)
+        return [self._as_it_stands(action) for action in newest[:limit]]
 
     def find_action(self, action_id: ActionId) -> LetterAction | None:
-        return self._draft.letter_actions.get(action_id)
+        action = self._draft.letter_actions.get(action_id)
+        return None if action is None else self._as_it_stands(action)
+
+    def _as_it_stands(self, action: LetterAction) -> LetterAction:
+        task = None if action.task_id is None else self._draft.tasks.get(action.task_id)
+        return replace(action, task_status=None if task is None else task.status)
 
     def _put(self, action: LetterAction) -> LetterAction:
         self._draft.letter_actions.put(action.id, action)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
     update,
 )
 
@@ -39,7 +40,7 @@ from app.infra.postgres.arrays import ArrayText
 from app.infra.postgres.moments import NOW
 from app.infra.postgres.patterns import like
 from app.infra.postgres.statements import Statements
-from app.infra.postgres.tables import Moment, Shelf, dead_letter_actions, tasks
+from app.infra.postgres.tables import Moment, Shelf, dead_letter_actions, finished, tasks
 from app.infra.postgres.tables import finished_dead as dead
 from app.infra.postgres.tasks.rows import columns_of, to_task
 from app.infra.postgres.tasks.tally import tallied
@@ -50,6 +51,9 @@ _loops = _requeues >= MOST_REQUEUES
 _RETURNS = ("type", "queue", "status", "started_at", "finished_at")
 """What is known of a row that is gone, beside its id."""
 
+_task_status = union_all(
+    *(select(table.c.status).where(table.c.id == dead_letter_actions.c.task_id) for table in (tasks, finished))
+).scalar_subquery()
 _actions = (
     dead_letter_actions.c.id,
     dead_letter_actions.c.at,
@@ -61,6 +65,7 @@ _actions = (
     dead_letter_actions.c.skipped,
     dead_letter_actions.c.forced,
     dead_letter_actions.c.task_id,
+    _task_status,
     dead_letter_actions.c.ended_at,
 )
 _this = dead_letter_actions.c.id == bindparam("action_id", type_=Uuid)
@@ -232,7 +237,7 @@ def _action(rows: Sequence[Sequence[Any]]) -> LetterAction | None:
 
 
 def _to_action(row: Sequence[Any]) -> LetterAction:
-    id, at, kind, actor, filter, total, done, skipped, forced, task_id, ended_at = row
+    id, at, kind, actor, filter, total, done, skipped, forced, task_id, task_status, ended_at = row
     return LetterAction(
         id=id,
         at=at,
@@ -244,5 +249,6 @@ def _to_action(row: Sequence[Any]) -> LetterAction:
         skipped=skipped,
         forced=forced,
         task_id=task_id,
+        task_status=None if task_status is None else TaskStatus(task_status),
         ended_at=ended_at,
     )

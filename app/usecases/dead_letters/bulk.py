@@ -79,7 +79,7 @@ class ActOnLetters:
             raise NobodyServes(action.total)
         new = NewTask(type=WORK, payload=payload, queue=queue or QUEUE, max_attempts=MAX_ATTEMPTS)
         [task] = self.enqueue.put(tx, [new])
-        action = replace(action, filter=wanted.as_json(), task_id=task.id)
+        action = replace(action, filter=wanted.as_json(), task_id=task.id, task_status=task.status)
         tx.dead_letters.record(action)
         return action
 
