@@ -15,9 +15,9 @@ VARIABLE = "_WORKER_SUPERVISOR"
 
 
 class Stoppable(Protocol):
-    """A worker: asked a second time, it hurries."""
+    """A worker: asked a second time by the same, it hurries."""
 
-    def stop(self) -> None: ...
+    def stop(self, by: str = "") -> None: ...
     @property
     def is_stopping(self) -> bool: ...
 
@@ -53,16 +53,16 @@ class Supervised:
             self._channel.sendall(str(attempts).encode())
 
     def _listen(self) -> None:
-        asked = 0
         with suppress(OSError):
             while self._channel.recv(1):
-                asked += 1
                 _log.info("Process %d: asked to stop", os.getpid())
-                self._stop(again=asked > 1)
-        self._stop(again=False)
+                self._stop()
+        if self._worker is None or not self._worker.is_stopping:
+            self._stop()
 
-    def _stop(self, *, again: bool) -> None:
+    def _stop(self) -> None:
         if self._worker is None:
             signal.raise_signal(signal.SIGTERM)
-        elif again or not self._worker.is_stopping:
-            self._worker.stop()
+        else:
+            # A signal to every process may come here before or after what the supervisor makes of its own: it is one.
+            self._worker.stop(by="supervisor")

@@ -23,17 +23,22 @@ class Stopping:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._asked_by: set[str] = set()
 
     def attach(self) -> None:
         """From now on the running loop is the worker's."""
         self._loop = asyncio.get_running_loop()
         self._pass_on()
 
-    def request(self) -> None:
-        """Stop; said again: hurry. From any thread, and from signal handlers."""
-        self.hurried = self.requested
-        self.requested = True
-        if not self.hurried:
+    def request(self, by: str = "") -> None:
+        """Stop; said again by the same: hurry. From any thread, and from signal handlers.
+
+        *by* tells those apart who may pass on one and the same wish, in any order.
+        """
+        self.hurried = self.hurried or by in self._asked_by
+        self._asked_by.add(by)
+        is_first, self.requested = not self.requested, True
+        if is_first:
             # Once: a signal handler that interrupts another one in here would wait for its lock for ever.
             self.noticed.set()
         if self._loop is not None:

@@ -134,9 +134,9 @@ class Worker:
     def is_stopping(self) -> bool:
         return self.stopping.requested
 
-    def stop(self) -> None:
-        """Ask the worker to stop; asked again, it does not wait for running attempts. From any thread."""
-        self.stopping.request()
+    def stop(self, by: str = "") -> None:
+        """Ask the worker to stop; asked again *by* the same, it does not wait for what runs. From any thread."""
+        self.stopping.request(by)
         self._ticks.stop()
 
     async def run(self) -> None:
