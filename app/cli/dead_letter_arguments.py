@@ -17,7 +17,8 @@ def add_dead_letters(
 ) -> None:
     """The arguments, below ``dead-letters``."""
     parser = verb(
-        "dead-letters", "What ended for good: list, show, requeue, discard, export, purge, and who did what: actions."
+        "dead-letters",
+        "What ended for good: list, show, requeue, discard, export, purge, resume, and who did what: actions.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
@@ -54,6 +55,9 @@ def add_dead_letters(
     purge = action("purge", "Remove the dead letters that are old.")
     purge.add_argument("--older-than", type=_span, required=True, metavar="90d")
     _doing(purge)
+    action("resume", "Go on, in this process, with an action that waits: actions --json tells its id.").add_argument(
+        "id", metavar="ACTION"
+    )
     told = action("actions", "What was done about dead letters, and by whom; the newest first.")
     told.add_argument("--limit", type=positive, default=50, metavar="N")
 

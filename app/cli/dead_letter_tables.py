@@ -10,7 +10,12 @@ from app.domain.dead_letters.summary import LetterSummary
 from app.domain.tasks.task import WorkerTask
 
 _MAX_SHOWN = 60
-PAST = {LetterActionKind.REQUEUE: "requeued", LetterActionKind.DISCARD: "discarded", LetterActionKind.PURGE: "purged"}
+PAST = {
+    LetterActionKind.REQUEUE: "requeued",
+    LetterActionKind.DISCARD: "discarded",
+    LetterActionKind.PURGE: "purged",
+    LetterActionKind.EXPORT: "exported",
+}
 
 OPEN = (LetterActionState.WAITING, LetterActionState.UNDER_WAY)
 """The states of an action that somebody goes on with, or will."""

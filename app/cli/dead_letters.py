@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from app.cli.dead_letter_tables import PAST, action_as_json, actions_table, letters_table, sentence, summary_table
+from app.cli.dead_letter_tables import OPEN, PAST, action_as_json, actions_table, letters_table, sentence, summary_table
 from app.cli.following import follow, is_served, run_here
 from app.cli.printing import as_json, print_json, story
 from app.cli.queue import Queue
 from app.domain.dead_letters.actions import LetterAction, LetterActionState, LetterBulk
+from app.domain.identifiers import checked_task_id
 from app.domain.tasks.errors import TaskNotFound
 
 
@@ -100,10 +101,22 @@ def _told(queue: Queue, args: argparse.Namespace, bulk: LetterBulk) -> int:
     elif action.task_id is not None:
         do = run_here if args.here else follow
         action = do(queue, action, label=PAST[action.kind], quiet=args.json)
-        if action.state is not LetterActionState.DONE:
-            print(f"error: {_unfinished(queue, action)}", file=sys.stderr)
+    return _ended(queue, args, action)
+
+
+def _resume(queue: Queue, args: argparse.Namespace) -> int:
+    action = queue.find_dead_letter_action().execute(checked_task_id(args.id))
+    if action.state in OPEN and action.task_id is not None:
+        action = run_here(queue, action, label=PAST[action.kind], quiet=args.json)
+    return _ended(queue, args, action)
+
+
+def _ended(queue: Queue, args: argparse.Namespace, action: LetterAction) -> int:
+    detached = action.state in OPEN and getattr(args, "detach", False)
+    if action.state is not LetterActionState.DONE and not detached:
+        print(f"error: {_unfinished(queue, action)}", file=sys.stderr)
     print_json(action_as_json(action)) if args.json else print(sentence(action))
-    return 0 if action.state is LetterActionState.DONE or args.detach else 1
+    return 0 if action.state is LetterActionState.DONE or detached else 1
 
 
 def _unfinished(queue: Queue, action: LetterAction) -> str:
@@ -155,5 +168,6 @@ _VERBS: dict[str, Callable[[Queue, argparse.Namespace], int]] = {
     "discard": _discard,
     "export": _export,
     "purge": _purge,
+    "resume": _resume,
     "actions": _actions,
 }

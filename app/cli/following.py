@@ -1,9 +1,12 @@
 """Following: waiting for the task that works through many dead letters, or running it in this process."""
 
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 from app.cli.dead_letter_tables import OPEN
 from app.cli.progress import ProgressBar
@@ -27,26 +30,71 @@ def is_served(queue: Queue, task_id: TaskId) -> bool:
 
 
 def follow(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> LetterAction:
-    """*action* when its task has ended, in the hands of a worker."""
-    with ProgressBar(label, quiet=quiet) as bar:
-        while (action := _draw(queue, action, bar)).state in OPEN:
-            time.sleep(LOOK)
-        return action
+    """*action* when its task has ended, in the hands of a worker. Ctrl-C ends the following, and nothing else."""
+    try:
+        with ProgressBar(label, quiet=quiet) as bar:
+            while (action := _draw(queue, action, bar)).state in OPEN:
+                time.sleep(LOOK)
+            return action
+    except KeyboardInterrupt:
+        print(
+            f"Task {action.task_id} goes on with it: `python -m app dead-letters actions` says how far it is,"
+            f" `python -m app cancel {action.task_id}` stops it",
+            file=sys.stderr,
+        )
+        raise
 
 
 def run_here(queue: Queue, action: LetterAction, *, label: str, quiet: bool) -> LetterAction:
-    """The same, run in this process, unless a worker has taken it already."""
-    with ProgressBar(label, quiet=quiet) as bar:
+    """The same, run in this process, unless a worker has taken it already.
+
+    Ctrl-C lets it end its chunk and gives the task back; a second one does not wait for that.
+    """
+    with ProgressBar(label, quiet=quiet) as bar, _Interrupted() as interrupted:
         drawing = _Drawing(lambda: _draw(queue, action, bar))
         try:
             if action.task_id is not None:
-                queue.run_task().execute(action.task_id)
+                queue.run_task().execute(action.task_id, is_stopping=interrupted.is_set)
         except TaskHeld:
+            interrupted.end()
             drawing.end()
             return follow(queue, action, label=label, quiet=quiet)
         finally:
             drawing.end()
-        return _draw(queue, action, bar)
+        action = _draw(queue, action, bar)
+    if interrupted.is_set() and action.state in OPEN:
+        print(
+            f"Stopped with {action.done:,} of {action.total:,} dead letter(s) {label}. A worker goes on with the rest,"
+            f" or `python -m app dead-letters resume {action.id}`; `python -m app cancel {action.task_id}` gives it up",
+            file=sys.stderr,
+        )
+        raise KeyboardInterrupt
+    return action
+
+
+class _Interrupted:
+    """Whether Ctrl-C was pressed meanwhile; use it in a ``with``. The second one is as any."""
+
+    def __init__(self) -> None:
+        self._pressed = False
+
+    def is_set(self) -> bool:
+        return self._pressed
+
+    def end(self) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def __enter__(self) -> "_Interrupted":
+        self._before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        if self._pressed:
+            raise KeyboardInterrupt
+        self._pressed = True
 
 
 class _Drawing:

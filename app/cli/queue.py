@@ -1,5 +1,6 @@
 """What the command line needs of the container, so that it need not know the container."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from app.domain.clearing import Clearance
@@ -32,7 +33,7 @@ class Configured(Protocol):
 
 
 class Runner(Protocol):
-    def execute(self, task_id: TaskId) -> Any: ...
+    def execute(self, task_id: TaskId, *, is_stopping: Callable[[], bool]) -> Any: ...
 
 
 class Queue(Protocol):

@@ -58,16 +58,18 @@ class TaskRunner:
         self._enqueue_and_claim = EnqueueAndClaim(enqueue_task, self._claim)
         self._receivers = receivers
 
-    def execute(self, task_id: TaskId) -> Outcome[Any]:
+    def execute(self, task_id: TaskId, *, is_stopping: Callable[[], bool] = lambda: False) -> Outcome[Any]:
         """Run the pending task *task_id* now, even when it is scheduled for later.
 
+        *is_stopping* is what ``context.is_shutting_down()`` answers its handler, which may end by itself then.
         What the handler raises is in the outcome, a timeout too, and LeaseLost when others have taken the task away
         meanwhile; ``outcome.task`` is the task as it is stored afterwards. Raises InvalidInput, TaskNotFound,
         UnknownType, TaskHeld when a worker runs it, IllegalTransition in any other state than pending, LoopIsRunning
         on a running event loop, DatabaseUnavailable and SchemaMismatch.
         """
         claim = partial(self._of, task_id)
-        return self._block(claim, called="run_task().execute()", instead="run_task().aexecute()")
+        called, instead = "run_task().execute()", "run_task().aexecute()"
+        return self._block(claim, called=called, instead=instead, is_stopping=is_stopping)
 
     async def aexecute(self, task_id: TaskId) -> Outcome[Any]:
         """Like execute, on the running event loop. Cancelled, it gives the task back, with no attempt spent."""
@@ -87,17 +89,21 @@ class TaskRunner:
     def _new(self, asked: Mapping[str, Any], tx: Transaction, node: WorkerNode) -> WorkerTask:
         return self._enqueue_and_claim(tx, node, asked)
 
-    def _block(self, claim: Claim, *, called: str, instead: str) -> Outcome[Any]:
+    def _block(
+        self, claim: Claim, *, called: str, instead: str, is_stopping: Callable[[], bool] = lambda: False
+    ) -> Outcome[Any]:
         async def work() -> Outcome[Any]:
             try:
-                return await self._visit(claim, apart=True)
+                return await self._visit(claim, apart=True, is_stopping=is_stopping)
             finally:
                 await self._receivers.aclose()
 
         return in_own_loop(work, called=called, instead=instead)
 
-    async def _visit(self, claim: Claim, *, apart: bool) -> Outcome[Any]:
-        visit = _Visit(self._stint, claim, apart=apart)
+    async def _visit(
+        self, claim: Claim, *, apart: bool, is_stopping: Callable[[], bool] = lambda: False
+    ) -> Outcome[Any]:
+        visit = _Visit(self._stint, claim, apart=apart, is_stopping=is_stopping)
         return await to_its_end(self._run(visit), hurry=visit.give_up)
 
     async def _run(self, visit: "_Visit") -> Outcome[Any]:
@@ -152,10 +158,12 @@ def _raised(failure: Failure, error: BaseException | None, timeout: float) -> Ba
 class _Visit:
     """A stint for one task."""
 
-    def __init__(self, stint: Callable[..., Stint], claim: Claim, *, apart: bool) -> None:
+    def __init__(
+        self, stint: Callable[..., Stint], claim: Claim, *, apart: bool, is_stopping: Callable[[], bool]
+    ) -> None:
         self._claim = claim
         self._given_up = False
-        self.stint = stint(watched_by=self._watched, is_stopping=lambda: self._given_up, apart=apart)
+        self.stint = stint(watched_by=self._watched, is_stopping=lambda: self._given_up or is_stopping(), apart=apart)
         self.error: BaseException | None = None
 
     @property

@@ -3,6 +3,7 @@
 import getpass
 import io
 import json
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from app import JobCatalog, NewTask, TaskQueueContainer
 from app.cli.progress import ProgressBar
 from app.infra.settings import Settings
-from tests.cli.running import Cli, Running, run
+from tests.cli.running import PATIENCE, Cli, Running, run
+from tests.faults.waiting import eventually
 
 MANY = 1_100
 """More than are dealt with within a call."""
@@ -173,6 +175,37 @@ def test_without_a_worker_it_can_be_done_here(cli: Cli, database_url: str, tmp_p
     assert "cancelled" in cli("dead-letters", "actions").out
     assert (0, MANY, MANY) == (done.code, done.json["done"], done.json["total"])
     assert (0, 0) == counted(cli)
+
+
+@pytest.mark.usefixtures("many")
+def test_ctrl_c_ends_the_following_and_stops_what_is_done_here(cli: Cli, database_url: str, tmp_path: Path) -> None:
+    """Quietly, between two chunks; it says what goes on, how to stop it, and how to go on."""
+    known = {"database_url": database_url, "worker_jobs": "tests.cli.jobs:jobs"}
+
+    def done() -> int:
+        return sum(action["done"] for action in cli("dead-letters", "actions", "--json").json)
+
+    (tmp_path / "worker").mkdir()
+    with Running(["worker", "--types", "app:*"], folder=tmp_path / "worker", **known) as worker:
+        worker.wait_until_said("runs")
+        with Running(["dead-letters", "discard", "--all", "--rate", "1"], folder=tmp_path, **known) as following:
+            eventually(lambda: done() > 0, within=PATIENCE, what="under way", log=lambda: worker.log)
+            code, said = following.ended_by(signal.SIGINT), following.log
+        [action] = cli("dead-letters", "actions", "--json").json
+        assert (130, 1, True) == (code, len(said.splitlines()), f"`python -m app cancel {action['task_id']}`" in said)
+        cli("cancel", action["task_id"])
+        worker.ended_by(signal.SIGTERM)
+
+    begun = done()
+    with Running(["dead-letters", "requeue", "--all", "--rate", "300", "--here"], folder=tmp_path, **known) as here:
+        eventually(lambda: done() > begun, within=PATIENCE, what="a chunk is done", log=lambda: here.log)
+        code, said = here.ended_by(signal.SIGINT), here.log
+    [action, _] = cli("dead-letters", "actions", "--json").json
+    assert (130, 1, "waiting", 0) == (code, len(said.splitlines()), action["state"], action["done"] % 300), said
+    assert f"`python -m app dead-letters resume {action['id']}`" in said
+    resumed = cli("dead-letters", "resume", action["id"])
+    assert (0, "") == (resumed.code, resumed.err)
+    assert f"{action['total']:,} of {action['total']:,} dead letter(s) requeued\n" == resumed.out
 
 
 def test_what_does_not_exist_is_refused(cli: Cli) -> None:
