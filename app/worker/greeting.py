@@ -11,10 +11,11 @@ _log = logging.getLogger("app.worker")
 def say_what_runs(node: WorkerNode, jobs: JobCatalog, patterns: tuple[str, ...]) -> None:
     """Which of *jobs* the worker runs, of those that fit *patterns*; a warning when that is nothing.
 
-    The queue's own jobs, which every worker runs, go without saying.
+    The queue's own jobs, which every worker runs, go without saying, unless *patterns* fit them alone.
     """
+    own = jobs.types(patterns)
     jobs = jobs.application
-    if types := jobs.types(patterns):
+    if types := jobs.types(patterns) or (own if patterns else ()):
         _log.info("Worker %s runs %s", node.id, ", ".join(types))
     elif len(jobs):
         known = ", ".join(jobs.types())
