@@ -37,7 +37,7 @@ async def test_a_cancelled_task_that_is_run_here_says_so(settings: Settings) -> 
         outcome = await asyncio.wait_for(running, 10)
 
         assert_cancelled(outcome.task)
-        assert f"TaskDidNotComplete: task {task.id} has cancelled: nobody wants it" == (
+        assert f"TaskDidNotComplete: task {task.id} was cancelled: nobody wants it" == (
             f"{type_name(outcome.error)}: {outcome.error}"
         )
         assert outcome.result is None

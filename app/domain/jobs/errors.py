@@ -119,6 +119,9 @@ class TaskNotFinished(QueueError, TimeoutError):
         super().__init__(f"task {task_id} is {status} after {timeout:g} s of waiting: it has no result yet")
 
 
+_ENDED = {TaskStatus.FAILED: "has failed", TaskStatus.CANCELLED: "was cancelled"}
+
+
 class TaskDidNotComplete(QueueError):
     """The task has ended without a result."""
 
@@ -126,7 +129,7 @@ class TaskDidNotComplete(QueueError):
         self.task_id = task_id
         self.status = status
         self.error = error
-        super().__init__(f"task {task_id} has {status}" + (f": {error}" if error else ""))
+        super().__init__(f"task {task_id} {_ENDED.get(status, f'is {status}')}" + (f": {error}" if error else ""))
 
 
 class ResultExpired(QueueError, LookupError):
