@@ -67,11 +67,14 @@ def _choosing(parser: argparse.ArgumentParser, moment_of: Callable[[str], dateti
         try:
             return datetime.now(UTC) - timedelta(seconds=duration(text))
         except InvalidInput:
-            return moment_of(text)
+            moment = moment_of(text)
+        if moment.tzinfo is None:
+            raise argparse.ArgumentTypeError(f"must have a time zone, like 2030-01-31T09:00+01:00, not {text!r}")
+        return moment
 
     parser.add_argument("--type", metavar="T", help='as in "email:*"')
     parser.add_argument("--queue", metavar="Q", help="the queue that they are filed under")
-    parser.add_argument("--reason", choices=[*DeathReason])
+    parser.add_argument("--reason", choices=[reason.value for reason in DeathReason])
     parser.add_argument("--error", metavar="TEXT", help="a part of the last error")
     parser.add_argument("--since", type=when, metavar="ISO|2h", help="died then or later, or not longer ago")
     parser.add_argument("--until", type=when, metavar="ISO|2h", help="died before then, or longer ago")

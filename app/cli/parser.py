@@ -68,7 +68,9 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=_positive, default=50, metavar="N")
 
     stats = verb("stats", "How many tasks are in each status.")
-    stats.add_argument("--by", choices=[*Grouping], help="for each of these, with durations (up to 9.1 % off)")
+    stats.add_argument(
+        "--by", choices=[by.value for by in Grouping], help="for each of these, with durations (up to 9.1 % off)"
+    )
     cleanup = verb("cleanup", "Remove what finished long ago.")
     cleanup.add_argument("--older-than", type=_typed(duration), required=True, metavar="7d")
     verb("retention", "Say what WORKER_RETENTION would have removed now; nothing is.")
