@@ -14,8 +14,12 @@ from app.cli.following import follow, is_served, run_here
 from app.cli.printing import as_json, print_json, story
 from app.cli.queue import Queue
 from app.domain.dead_letters.actions import LetterAction, LetterActionState, LetterBulk
-from app.domain.identifiers import checked_task_id
+from app.domain.dead_letters.errors import NotADeadLetter
+from app.domain.dead_letters.repository import MOST_REQUEUES
+from app.domain.identifiers import TaskId, checked_task_id
 from app.domain.tasks.errors import TaskNotFound
+from app.domain.tasks.task import WorkerTask
+from app.usecases.tasks.find import MAX_LISTED
 
 
 def dead_letters(queue: Queue, args: argparse.Namespace) -> int:
@@ -31,6 +35,8 @@ def _list(queue: Queue, args: argparse.Namespace) -> int:
 
 def _show(queue: Queue, args: argparse.Namespace) -> int:
     letter = queue.find_task().execute(args.id)
+    if not letter.is_dead_letter:
+        raise NotADeadLetter(letter.id, letter.status)
     print_json(as_json(letter)) if args.json else print(story(letter))
     return 0
 
@@ -38,24 +44,28 @@ def _show(queue: Queue, args: argparse.Namespace) -> int:
 def _requeue(queue: Queue, args: argparse.Namespace) -> int:
     which = _which(args)
     by, force = _actor(args), args.force
+    args.ids = _distinct(args.ids)
     if len(args.ids) == 1 and not which and not args.preview:
         task = queue.requeue_dead_letter().execute(args.ids[0], force=force, by=by)
         print_json(as_json(task)) if args.json else print(f"{task.id} {task.type}: due again")
         return 0
     which = _bulk_of(args, which)
+    asked = _Asked(queue, args, which)
     bulk = queue.requeue_dead_letters().execute(rate=args.rate, force=force, by=by, **_how(args), **which)
-    return _told(queue, args, bulk)
+    return max(_told(queue, args, bulk), asked.told())
 
 
 def _discard(queue: Queue, args: argparse.Namespace) -> int:
     which = _which(args)
+    args.ids = _distinct(args.ids)
     if len(args.ids) == 1 and not which and not args.preview:
         task = queue.discard_dead_letter().execute(args.ids[0], by=_actor(args))
         print_json(as_json(task)) if args.json else print(f"{task.id} {task.type}: discarded")
         return 0
     which = _bulk_of(args, which)
+    asked = _Asked(queue, args, which)
     bulk = queue.discard_dead_letters().execute(rate=args.rate, by=_actor(args), **_how(args), **which)
-    return _told(queue, args, bulk)
+    return max(_told(queue, args, bulk), asked.told())
 
 
 def _purge(queue: Queue, args: argparse.Namespace) -> int:
@@ -125,6 +135,39 @@ def _unfinished(queue: Queue, action: LetterAction) -> str:
     except TaskNotFound:
         error = None
     return f"Task {action.task_id}, which was to do this, is {action.state}" + (f": {error}" if error else "")
+
+
+class _Asked:
+    """The IDs that were asked for by name: what was not done about one of them is no success."""
+
+    def __init__(self, queue: Queue, args: argparse.Namespace, which: dict[str, Any]) -> None:
+        self._queue = queue
+        self._which = which
+        self._is_preview = args.preview
+        self._loops = args.action == "requeue" and not args.force
+        there = self._there() if args.ids else {}
+        self._unknown = [id for id in args.ids if id not in there]
+
+    def _there(self) -> dict[TaskId, WorkerTask]:
+        letters = self._queue.list_dead_letters().execute(limit=MAX_LISTED, **self._which)
+        return {letter.id: letter for letter in letters}
+
+    def told(self) -> int:
+        """The exit code, once it is said on stderr which were not done."""
+        looping = []
+        if "ids" in self._which and self._loops and not self._is_preview:
+            looping = [id for id, letter in self._there().items() if letter.requeues >= MOST_REQUEUES]
+        for what, ids in (
+            ("no dead letter, or none that fits", self._unknown),
+            ("requeued twice already, left (see --force)", looping),
+        ):
+            if ids:
+                print(f"error: {what}: {', '.join(map(str, ids))}", file=sys.stderr)
+        return 1 if self._unknown or looping else 0
+
+
+def _distinct(ids: list[str]) -> list[TaskId]:
+    return list(dict.fromkeys(map(checked_task_id, ids)))
 
 
 def _which(args: argparse.Namespace) -> dict[str, Any]:

@@ -68,8 +68,10 @@ def test_filters_choose(cli: Cli, letters: list[str]) -> None:
     for number, arguments in chosen.items():
         assert number == len(cli("dead-letters", "list", *arguments, "--json").json)
     assert 3 == len(cli("dead-letters", "list", "--until", soon, "--json").json)
-    assert 2 == cli("dead-letters", "list", "--reason", "bored").code
-    assert 2 == cli("dead-letters", "list", "--since", "2026-01-01T00:00").code, "which zone?"
+    bored, naive = (cli("dead-letters", "list", *asked) for asked in (("--reason", "bored"), ("--since", "2026-01-01")))
+    assert (2, True) == (bored.code, "choose from 'exhausted', 'rejected'" in bored.err)
+    sentence = "argument --since: must have a time zone, like 2030-01-31T09:00+01:00, not '2026-01-01'"
+    assert (2, True) == (naive.code, sentence in naive.err)
 
 
 def test_one_is_requeued_by_its_id(cli: Cli, letters: list[str]) -> None:
@@ -94,6 +96,9 @@ def test_a_loop_is_stopped_unless_forced(cli: Cli, drain: Cli, letters: list[str
     forced = cli("dead-letters", "requeue", letters[0], "--force", "--json")
 
     assert (1, True) == (refused.code, "--force" in refused.err)
+    assert (1, f"error: requeued twice already, left (see --force): {letters[0]}\n") == (left.code, left.err)
+    twice = cli("dead-letters", "requeue", letters[0], letters[0].upper())
+    assert (1, True) == (twice.code, letters[0] in twice.err)
     assert "2 of 3 dead letter(s) requeued; 1 left that were requeued twice already (see --force)\n" == left.out
     assert 3 == forced.json["requeues"]
 
@@ -213,6 +218,27 @@ def test_what_does_not_exist_is_refused(cli: Cli) -> None:
     for verb in ("show", "requeue", "discard"):
         ended = cli("dead-letters", verb, str(uuid4()))
         assert (1, True) == (ended.code, "There is no task" in ended.err)
+
+
+def test_what_was_asked_for_by_id_and_not_done_is_named(cli: Cli, letters: list[str]) -> None:
+    """What is there is done all the same; the exit code is 1."""
+    unknown = [str(uuid4()), str(uuid4())]
+
+    for verb, past in (("requeue", "requeued"), ("discard", "discarded")):
+        none = cli("dead-letters", verb, *unknown)
+        some = cli("dead-letters", verb, *unknown, letters.pop())
+
+        assert (1, f"error: no dead letter, or none that fits: {', '.join(unknown)}\n") == (none.code, none.err)
+        assert (1, none.err, f"1 of 1 dead letter(s) {past}\n") == (some.code, some.err, some.out)
+
+
+def test_only_a_dead_letter_is_shown_as_one(cli: Cli) -> None:
+    """Any other task has a verb of its own."""
+    task = cli("enqueue", "text:upper", "--json").json
+
+    shown = cli("dead-letters", "show", task["id"])
+
+    assert (1, "", True) == (shown.code, shown.out, "is no dead letter: it is pending" in shown.err)
 
 
 def test_the_bar_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
