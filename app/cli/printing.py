@@ -60,7 +60,11 @@ def story(task: WorkerTask) -> str:
         ("error", task.error),
     ]
     lines += [f"  {name:<12}{value}" for name, value in facts if value]
+    before = 0
     for error in task.errors:
+        if error.attempt <= before:  # with its attempts counted anew, which else would not be told apart
+            lines.append("  then put back on its queue:")
+        before = error.attempt
         lines.append(f"  attempt {error.attempt} failed at {moment(error.at)}: {error.type}: {error.message}")
         lines += [f"      {line}" for line in error.traceback.splitlines()]
     return "\n".join(lines)
