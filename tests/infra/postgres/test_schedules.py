@@ -19,9 +19,25 @@ FOLD = datetime(2026, 11, 1, 4, 50, tzinfo=UTC)
 """Ten minutes before New York's wall shows an hour for the first of two times."""
 
 
+heralds: list[Herald] = []
+
+
+def end_heralds() -> None:
+    """Before an engine is let go: a herald that is still at it would leave a connection open."""
+    while heralds:
+        heralds.pop().flush()
+
+
+@pytest.fixture(autouse=True)
+def _ended(engine: Engine) -> Iterator[None]:
+    yield
+    end_heralds()
+
+
 def clockwork_on(engine: Engine, clock: ManualClock | None = None) -> Clockwork:
     clock, publisher = clock or ManualClock(), Recorder()
     herald = Herald(lambda: engine, lambda: None)
+    heralds.append(herald)
     return Clockwork(Queue(PostgresUnitOfWork(engine, None, publisher, clock=clock, herald=herald), clock, publisher))
 
 
@@ -30,6 +46,7 @@ def in_new_york(database_url: str) -> Iterator[Engine]:
     """An engine whose sessions show moments as New York's walls do."""
     engine = create_engine(database_url, connect_args={"options": "-c TimeZone=America/New_York"})
     yield engine
+    end_heralds()
     engine.dispose()
 
 
@@ -177,6 +194,7 @@ def impatient(database_url: str) -> Iterator[Engine]:
     """An engine on which whoever waits for a lock gives up, so that a test of not waiting ends."""
     engine = create_engine(database_url, connect_args={"options": "-c lock_timeout=1s"})
     yield engine
+    end_heralds()
     engine.dispose()
 
 
