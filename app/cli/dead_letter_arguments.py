@@ -67,10 +67,7 @@ def _choosing(parser: argparse.ArgumentParser, moment_of: Callable[[str], dateti
         try:
             return datetime.now(UTC) - timedelta(seconds=duration(text))
         except InvalidInput:
-            moment = moment_of(text)
-        if moment.tzinfo is None:
-            raise argparse.ArgumentTypeError(f"must have a time zone, like 2030-01-31T09:00+01:00, not {text!r}")
-        return moment
+            return moment_of(text)
 
     parser.add_argument("--type", metavar="T", help='as in "email:*"')
     parser.add_argument("--queue", metavar="Q", help="the queue that they are filed under")

@@ -70,7 +70,7 @@ def test_filters_choose(cli: Cli, letters: list[str]) -> None:
     assert 3 == len(cli("dead-letters", "list", "--until", soon, "--json").json)
     bored, naive = (cli("dead-letters", "list", *asked) for asked in (("--reason", "bored"), ("--since", "2026-01-01")))
     assert (2, True) == (bored.code, "choose from 'exhausted', 'rejected'" in bored.err)
-    sentence = "argument --since: must have a time zone, like 2030-01-31T09:00+01:00, not '2026-01-01'"
+    sentence = "argument --since: must have a time zone, as in 2030-01-31T09:00+01:00, not '2026-01-01'"
     assert (2, True) == (naive.code, sentence in naive.err)
 
 
