@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,50 +11,9 @@ from tests.worker.running import Rig
 
 SOON = {"soft_timeout": 0.1, "timeout": 30}
 
-Waiting = Callable[[], Awaitable[Any]]
-
 
 async def forever() -> None:
     await asyncio.sleep(60)
-
-
-async def gathering() -> None:
-    await asyncio.gather(forever(), forever())
-
-
-async def shielding() -> None:
-    inner = asyncio.ensure_future(forever())
-    try:
-        await asyncio.shield(inner)
-    finally:
-        inner.cancel()
-
-
-async def waiting_for() -> None:
-    await asyncio.wait_for(forever(), timeout=30)
-
-
-async def within_a_timeout() -> None:
-    async with asyncio.timeout(30):
-        await forever()
-
-
-async def in_the_end_of_a_group() -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(forever())
-
-
-async def for_a_task() -> None:
-    await asyncio.create_task(forever())
-
-
-async def doing_nothing_in_turns() -> None:
-    while True:  # noqa: ASYNC110  # nobody sets an event
-        await asyncio.sleep(0)
-
-
-async def for_a_thread() -> None:
-    await asyncio.to_thread(time.sleep, 0.5)
 
 
 async def test_one_that_waits_for_nothing_until_then_is_told_at_its_next_await(rig: Rig) -> None:
