@@ -31,7 +31,7 @@ from tests.examples import NOON, a_failure, new_task
 
 # Deterministic, so that a red run means a change and not bad luck.
 MEMORY = settings(derandomize=True, max_examples=300, stateful_step_count=60, deadline=None, database=None)
-POSTGRES = settings(MEMORY, max_examples=80, stateful_step_count=50)
+POSTGRES = settings(MEMORY, max_examples=40, stateful_step_count=50)
 
 TASKS = st.builds(
     lambda priority, delay, budget: new_task(priority=priority, delay=delay, max_attempts=budget),

@@ -153,30 +153,6 @@ async def test_a_drain_fires_what_is_due(rig: Rig) -> None:
     assert due in fired(rig)
 
 
-async def test_ten_ticks_and_five_workers_are_ten_tasks(database_url: str) -> None:
-    """Each worker has an event loop, a thread for schedules and connections of its own; none leads."""
-
-    def a_rig() -> Rig:
-        jobs = JobCatalog()
-        rig = Rig(TaskQueueContainer(settings=Settings(database_url=database_url, **QUICK), jobs=jobs), jobs)
-        scheduled(rig, every=SECOND, misfire="all")
-        return rig
-
-    rigs = [a_rig() for _ in range(5)]
-    workers = [rig.tasks.worker() for rig in rigs]
-    running = [asyncio.create_task(worker.run()) for worker in workers]
-    await soon(lambda: has_fired(rigs[0], 10), within=30, what="ten ticks have come")
-    for worker in workers:
-        worker.stop()
-    await asyncio.wait(running, timeout=20)
-
-    ticks = fired(rigs[0])
-    assert [ticks[0] + number * SECOND for number in range(len(ticks))] == ticks
-    assert len(ticks) == rigs[0].tasks.get_task_stats().execute().total
-    for rig in rigs:
-        await rig.tasks.aclose()
-
-
 async def test_a_schedule_whose_task_is_refused_holds_up_nobody(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     """It is noted, and logged, and the others tick on."""
     rig.define("strict", nothing, unique=Unique(on_conflict="raise"))
